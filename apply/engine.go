@@ -2,6 +2,7 @@ package apply
 
 import (
 	"context"
+	"errors"
 
 	"seedtree/manifests"
 )
@@ -15,9 +16,12 @@ type Engine interface {
 	// Add hands torrents over. It is idempotent: a torrent that is already
 	// held at the same root is left alone. Errors of single torrents come
 	// joined, each an *EngineError; the others are added all the same.
+	// Directories below Root are made by the engine when it must write.
 	Add(ctx context.Context, additions []Addition) error
 	// Move tells the client that the data now stands below root (we have put
 	// it there); the torrent follows and goes on seeding without a transfer.
+	// From then on it is ReadOnly, whatever it was added as. A hash that is
+	// not held is an *EngineError.
 	Move(ctx context.Context, h manifests.InfoHash, root string) error
 	// Remove forgets torrents, never their data. Unknown hashes are no error.
 	Remove(ctx context.Context, hashes []manifests.InfoHash) error
@@ -88,3 +92,30 @@ func (e *EngineError) Error() string { return e.Op + " " + e.InfoHash.String() +
 
 // Unwrap returns the cause.
 func (e *EngineError) Unwrap() error { return e.Err }
+
+// EngineErrors collects the per-torrent failures inside a joined error, and
+// reports whether the error holds nothing else.
+func EngineErrors(err error) (failed map[manifests.InfoHash]error, only bool) {
+	failed, only = map[manifests.InfoHash]error{}, true
+	var walk func(error)
+	walk = func(err error) {
+		var one *EngineError
+		switch e := err.(type) { //nolint:errorlint // the tree is walked by hand
+		case nil:
+		case *EngineError:
+			failed[e.InfoHash] = e
+		case interface{ Unwrap() []error }:
+			for _, sub := range e.Unwrap() {
+				walk(sub)
+			}
+		default:
+			if errors.As(err, &one) {
+				failed[one.InfoHash] = err
+				return
+			}
+			only = false
+		}
+	}
+	walk(err)
+	return failed, only
+}
