@@ -23,25 +23,33 @@ func ParsePath(s string) (Path, error) {
 	if len(s) > 4096 {
 		return "", fmt.Errorf("path %q... is longer than 4096 bytes", s[:64])
 	}
-	if i := strings.IndexByte(s, 0); i >= 0 {
-		return "", fmt.Errorf("path %q contains a NUL byte", s)
-	}
 	for rest, more := s, true; more; {
 		var c string
 		c, rest, more = strings.Cut(rest, "/")
-		switch {
-		case c == "":
-			return "", fmt.Errorf("path %q is absolute or has an empty component", s)
-		case c == "." || c == "..":
-			return "", fmt.Errorf("path %q has a component %q", s, c)
-		case len(c) > maxComponent:
-			return "", fmt.Errorf("path %q has a component of %d bytes, longer than %d", s, len(c), maxComponent)
+		if err := checkComponent(c); err != nil {
+			return "", fmt.Errorf("path %q: %w", s, err)
 		}
 	}
 	if first, _, _ := strings.Cut(s, "/"); first == PrivateDir {
 		return "", fmt.Errorf("path %q is inside %s, which belongs to seedtree", s, PrivateDir)
 	}
 	return Path(s), nil
+}
+
+// checkComponent refuses what cannot be one name in a directory. The caller
+// has split at slashes already, or checks that nothing adds one.
+func checkComponent(c string) error {
+	switch {
+	case c == "":
+		return fmt.Errorf("it is absolute or has an empty component")
+	case c == "." || c == "..":
+		return fmt.Errorf("it has a component %q", c)
+	case len(c) > maxComponent:
+		return fmt.Errorf("it has a component of %d bytes, longer than %d", len(c), maxComponent)
+	case strings.IndexByte(c, 0) >= 0:
+		return fmt.Errorf("it contains a NUL byte")
+	}
+	return nil
 }
 
 // PrivateDir is the folder at the top of every tree root that holds the
