@@ -1,0 +1,189 @@
+package pieces
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+)
+
+// chunkBytes is read for each lane at a time. Smaller costs system calls,
+// larger falls out of the processor's cache between reading and hashing.
+const chunkBytes = 64 << 10
+
+// lane is one stream of the kernel and the piece that runs through it.
+type lane struct {
+	job   *job // nil: idle
+	piece int
+	at    int64 // next byte to read
+	end   int64 // first byte after the piece
+	buf   []byte
+}
+
+// worker keeps the lanes of one kernel filled with pieces of whatever file
+// comes next.
+type worker struct {
+	s      *schedule
+	kernel kernel
+	lanes  []lane
+	chunks [][]byte
+	cur    unit // pieces taken from the queue and not yet in a lane
+	more   bool // the queue may have further units
+	busy   int  // lanes with a piece
+}
+
+func newWorker(s *schedule) *worker {
+	k := s.pool.newKernel()
+	n := k.lanes()
+	w := &worker{s: s, kernel: k, lanes: make([]lane, n), chunks: make([][]byte, n), more: true}
+	space := make([]byte, n*chunkBytes)
+	for i := range w.lanes {
+		w.lanes[i].buf = space[i*chunkBytes : (i+1)*chunkBytes : (i+1)*chunkBytes]
+	}
+	return w
+}
+
+// run hashes until the queue is closed and every lane is idle. When the
+// context ends it drops what it holds and empties the queue, so that every
+// file is closed.
+func (w *worker) run() {
+	for {
+		w.fill()
+		if w.busy == 0 {
+			return
+		}
+		w.read()
+		w.kernel.write(w.chunks)
+		w.settle()
+	}
+}
+
+// fill gives each idle lane the next piece. It waits for the queue only when
+// all lanes are idle.
+func (w *worker) fill() {
+	for i := range w.lanes {
+		l := &w.lanes[i]
+		if l.job != nil {
+			continue
+		}
+		j, piece, ok := w.next()
+		if !ok {
+			return
+		}
+		l.job, l.piece = j, piece
+		l.at = int64(piece) * j.file.PieceLength
+		l.end = l.at + j.size(piece)
+		w.busy++
+	}
+}
+
+// next returns the next piece worth hashing, false when there is none to be
+// had without leaving busy lanes waiting.
+func (w *worker) next() (*job, int, bool) {
+	for {
+		if w.cur.from < w.cur.to {
+			piece := w.cur.from
+			w.cur.from++
+			if j := w.cur.job; !w.dropped(j) {
+				return j, piece, true
+			}
+			continue
+		}
+		if !w.receive() {
+			return nil, 0, false
+		}
+	}
+}
+
+// dropped gives a piece back unhashed when its job is lost already.
+func (w *worker) dropped(j *job) bool {
+	if w.s.ctx.Err() != nil {
+		j.fail(context.Cause(w.s.ctx))
+	}
+	if !j.broken() {
+		return false
+	}
+	w.s.release(j, 1)
+	return true
+}
+
+// receive takes the next unit from the queue. The queue is closed even when
+// the context ends, and units in it hold open files: so it is always emptied.
+func (w *worker) receive() bool {
+	if !w.more {
+		return false
+	}
+	if w.busy == 0 {
+		w.cur, w.more = <-w.s.units
+		return w.more
+	}
+	select {
+	case w.cur, w.more = <-w.s.units:
+		return w.more
+	default:
+		return false
+	}
+}
+
+// read fills the chunk of each busy lane from its file.
+func (w *worker) read() {
+	for i := range w.lanes {
+		l := &w.lanes[i]
+		w.chunks[i] = nil
+		if l.job == nil {
+			continue
+		}
+		if w.s.ctx.Err() != nil {
+			l.job.fail(context.Cause(w.s.ctx))
+			continue
+		}
+		buf := l.buf[:min(int64(len(l.buf)), l.end-l.at)]
+		n, err := l.job.f.ReadAt(buf, l.at)
+		if n < len(buf) {
+			l.job.fail(readError(l.job, l.at+int64(n), err))
+			continue
+		}
+		w.chunks[i] = buf
+		l.at += int64(n)
+		for _, c := range w.s.pool.counters {
+			c.Add(int64(n))
+		}
+	}
+}
+
+func readError(j *job, at int64, err error) error {
+	if errors.Is(err, io.EOF) {
+		return fmt.Errorf("%s: %w: it ends at byte %d", j.file.Name, ErrChanged, at)
+	}
+	// Say the name the caller knows, not the one the file was opened by.
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		err = pe.Err
+	}
+	return fmt.Errorf("%s: reading at byte %d: %w", j.file.Name, at, err)
+}
+
+// settle takes the digests of finished pieces and frees the lanes of lost ones.
+func (w *worker) settle() {
+	for i := range w.lanes {
+		l := &w.lanes[i]
+		if l.job == nil {
+			continue
+		}
+		var digest [HashSize]byte
+		switch {
+		case l.job.broken():
+			w.kernel.sum(i, digest[:]) // only to empty the lane
+		case l.at < l.end:
+			continue
+		default:
+			w.kernel.sum(i, digest[:])
+			copy(l.job.sums[l.piece*HashSize:], digest[:])
+		}
+		j := l.job
+		l.job = nil
+		w.busy--
+		w.s.release(j, 1)
+	}
+}
