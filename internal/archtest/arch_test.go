@@ -72,6 +72,7 @@ func TestRulesBite(t *testing.T) {
 		{"long func", "builder", "a.go", "// Package b is.\npackage b\nfunc f() {" + strings.Repeat("\n", maxFuncLines) + "}", "more than 60"},
 		{"init", "builder", "a.go", "// Package b is.\npackage b\nfunc init() {}", "func init"},
 		{"wide interface", "builder", "a.go", "// Package b is.\npackage b\ntype I interface { A(); B(); C(); D(); E(); F() }", "an interface of 6"},
+		{"assertion", "builder", "a.go", "// Package b is.\npackage b\nvar _ = 1\nfunc f() { _ = 2 }", ""},
 		{"empty var", "builder", "a.go", "// Package b is.\npackage b\nvar n int", "only be useful by changing"},
 		{"written var", "builder", "a.go", "// Package b is.\npackage b\nvar m = map[int]int{}\nfunc f() { m[1] = 2 }", "writes to the package variable m"},
 		{"counted var", "builder", "a.go", "// Package b is.\npackage b\nvar n = 1\nfunc f() { n++ }", "writes to the package variable n"},

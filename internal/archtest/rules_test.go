@@ -152,6 +152,9 @@ func (p *pkg) checkGlobals() []string {
 				v := s.(*ast.ValueSpec)
 				embedded := strings.Contains(docText(gen.Doc)+docText(v.Doc), "go:embed")
 				for _, id := range v.Names {
+					if id.Name == "_" {
+						continue
+					}
 					vars[id.Name] = true
 					if len(v.Values) == 0 && !embedded {
 						out = append(out, fmt.Sprintf("%s/%s: var %s can only be useful by changing", p.dir, name, id.Name))
