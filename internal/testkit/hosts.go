@@ -156,10 +156,15 @@ func (h *Host) apart() error {
 // Home is the host's home directory, as seen everywhere.
 func (h *Host) Home() string { return filepath.Join(h.Dir, "home") }
 
+// Wrap is the command to put in front of another so that it runs on the host.
+func (h *Host) Wrap() []string {
+	return []string{"nsenter", "-t", strconv.Itoa(h.pid), "-n", "-m", "--"}
+}
+
 // Command prepares argv to run on the host.
 func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
-	args := append([]string{"-t", strconv.Itoa(h.pid), "-n", "-m", "--"}, argv...)
-	c := exec.CommandContext(ctx, "nsenter", args...)
+	args := append(h.Wrap(), argv...)
+	c := exec.CommandContext(ctx, args[0], args[1:]...)
 	c.Dir = h.Home()
 	c.Env = append(os.Environ(), "HOME="+h.Home(), "PATH="+h.net.path, "XDG_CONFIG_HOME=", "XDG_STATE_HOME=", "NO_COLOR=1")
 	return c
