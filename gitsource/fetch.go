@@ -1,0 +1,265 @@
+package gitsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+)
+
+// Fetch gets the newest head of the branch. It moves forward only: a head that
+// does not descend from the one before is a *RewoundError and changes nothing.
+// A damaged mirror is made anew, and the log says so.
+func (s *Source) Fetch(ctx context.Context) (*Revision, error) {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	rev, err := s.fetch(ctx)
+	if errors.Is(err, ErrDamaged) {
+		if err := s.remake(err); err != nil {
+			return nil, err
+		}
+		rev, err = s.fetch(ctx)
+		if err == nil {
+			s.log.Info("the mirror is whole again", "dir", s.cfg.Dir, "revision", rev.Short())
+		}
+	}
+	return rev, err
+}
+
+func (s *Source) fetch(ctx context.Context) (*Revision, error) {
+	head, err := s.fetchObjects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	if tip := s.st.tip(); !tip.IsZero() && tip != head {
+		forward, err := descends(ctx, st, head, tip)
+		if err != nil {
+			return nil, err
+		}
+		if !forward {
+			if s.remade {
+				// The objects are whole; only history is in question.
+				err = s.save()
+			}
+			return nil, errors.Join(&RewoundError{From: tip.String(), To: head.String()}, err)
+		}
+	}
+	rev, err := s.revision(head)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.moveTip(head); err != nil {
+		return nil, err
+	}
+	if err := s.consolidate(); err != nil {
+		s.log.Warn("merge the mirror's packs", "err", err)
+	}
+	return rev, nil
+}
+
+// fetchObjects brings the branch's head and all it needs into the mirror.
+func (s *Source) fetchObjects(ctx context.Context) (head hash, err error) {
+	st, err := s.open()
+	if err != nil {
+		return head, err
+	}
+	haves, err := s.haves(st)
+	if err != nil {
+		return head, err
+	}
+	choose := func(heads map[string]hash) (wants, _ []hash, err error) {
+		id, ok := heads[s.cfg.Branch]
+		if !ok {
+			return nil, nil, s.noBranch(heads)
+		}
+		if id.IsZero() {
+			return nil, nil, fmt.Errorf("branch %s: %w: its reference cannot be read", s.cfg.Branch, ErrRemoteDamaged)
+		}
+		if head = id; st.has(id) {
+			return nil, nil, nil
+		}
+		return []hash{id}, haves, nil
+	}
+	in, err := s.receive(ctx, s.lim, choose, st.has)
+	if err != nil {
+		return head, err
+	}
+	defer in.Close()
+	if in.name == "" {
+		return head, nil
+	}
+	if err := in.verify(ctx, []hash{head}, st.has); err != nil {
+		return head, err
+	}
+	if err := in.install(s.path(gitName)); err != nil {
+		return head, err
+	}
+	_, err = s.reopen()
+	return head, err
+}
+
+// receive fetches into a scratch directory, which the caller closes.
+func (s *Source) receive(ctx context.Context, lim limits, choose chooser, have func(hash) bool) (*incoming, error) {
+	// We hold the lock, so what is there was left by a crash.
+	if err := os.RemoveAll(s.path(incomingName)); err != nil {
+		return nil, err
+	}
+	var in *incoming
+	err := s.each(func(r remote) (err error) {
+		if in != nil {
+			_ = in.Close()
+		}
+		if in, err = newIncoming(s.path(incomingName), lim); err != nil {
+			return err
+		}
+		return r.fetch(ctx, choose, have, in)
+	})
+	if err != nil {
+		if in != nil {
+			_ = in.Close()
+		}
+		return nil, fmt.Errorf("fetch the catalog: %w", err)
+	}
+	return in, nil
+}
+
+// verify fails unless all that the wanted commits refer to came with the pack or is had.
+func (in *incoming) verify(ctx context.Context, wants []hash, have func(hash) bool) error {
+	if in.own {
+		return nil // built from a walk over the very same objects
+	}
+	scratch := openStore(in.dir, ErrRemoteDamaged)
+	defer scratch.Close()
+	for _, id := range wants {
+		if err := checkClosed(ctx, scratch, id, have); err != nil {
+			return fmt.Errorf("what the remote sent: %w", err)
+		}
+	}
+	return nil
+}
+
+// noBranch explains a remote without our branch.
+func (s *Source) noBranch(heads map[string]hash) error {
+	if s.st.Tip != "" {
+		return &RewoundError{From: s.st.Tip}
+	}
+	var others []string
+	for _, name := range slices.Sorted(maps.Keys(heads)) {
+		if !strings.HasPrefix(name, statusPrefix) {
+			others = append(others, name)
+		}
+	}
+	if len(others) == 0 {
+		return fmt.Errorf("branch %s: %w", s.cfg.Branch, ErrEmpty)
+	}
+	return fmt.Errorf("branch %s: %w; the remote has %s", s.cfg.Branch, ErrEmpty, strings.Join(others, ", "))
+}
+
+// maxHaves is how many of our newest commits the remote is told about, so that
+// after a rewind by a few it need not send everything again.
+const maxHaves = 64
+
+func (s *Source) haves(st *store) ([]hash, error) {
+	tip := s.st.tip()
+	if tip.IsZero() {
+		return nil, nil
+	}
+	if !st.has(tip) {
+		if s.remade {
+			return nil, nil
+		}
+		return nil, broken(ErrDamaged, "revision %s is missing", tip)
+	}
+	ids := []hash{tip}
+	for i := 0; i < len(ids) && len(ids) < maxHaves; i++ {
+		c, err := st.commit(ids[i])
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range c.parents {
+			if !slices.Contains(ids, p) {
+				ids = append(ids, p)
+			}
+		}
+	}
+	return ids, nil
+}
+
+// remake throws the mirror's objects away. Where history stood is kept, so that a
+// remote cannot use the occasion to go back; and until the new objects are in
+// place the state on disk goes on saying damaged.
+func (s *Source) remake(cause error) error {
+	s.noteDamage(cause)
+	s.log.Warn("the mirror is made anew", "dir", s.cfg.Dir, "cause", s.st.Damaged)
+	if err := s.closeStore(); err != nil {
+		s.log.Warn("close the mirror's packs", "err", err)
+	}
+	if err := os.RemoveAll(s.path(gitName)); err != nil {
+		return fmt.Errorf("make the mirror anew: %w", err)
+	}
+	if err := initGitDir(s.path(gitName), s.cfg.Branch); err != nil {
+		return err
+	}
+	s.st.Damaged, s.remade = "", true
+	return nil
+}
+
+// Head returns the revision fetched last, from the mirror alone.
+func (s *Source) Head() (*Revision, error) {
+	unlock, err := s.lockQuick()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	return s.head()
+}
+
+func (s *Source) head() (*Revision, error) {
+	if s.st.Tip == "" {
+		return nil, fmt.Errorf("nothing was fetched yet: %w", ErrEmpty)
+	}
+	if _, err := s.open(); err != nil {
+		return nil, err
+	}
+	return s.revision(s.st.tip())
+}
+
+// Accept makes a revision the one reached, whatever was before: the operator has
+// looked at a rewound or rewritten history and named where to go on. The revision
+// must be in the remote's branch (or, while no remote answers, in the mirror).
+func (s *Source) Accept(ctx context.Context, rev string) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	head, fetchErr := s.fetchObjects(ctx)
+	if fetchErr != nil && !errors.Is(fetchErr, ErrUnreachable) {
+		return fmt.Errorf("accept %s: %w", rev, fetchErr)
+	}
+	r, err := s.resolve(ctx, rev)
+	if err != nil {
+		return errors.Join(err, fetchErr)
+	}
+	if fetchErr == nil {
+		in, err := descends(ctx, s.store, head, r.id)
+		if err != nil {
+			return err
+		}
+		if !in {
+			return fmt.Errorf("accept %s: the remote's branch %s at %s does not contain it: %w", rev, s.cfg.Branch, head, ErrNotFound)
+		}
+	}
+	s.log.Warn("history accepted by the operator", "before", s.st.Tip, "now", r.ID())
+	return s.moveTip(r.id)
+}

@@ -1,0 +1,235 @@
+package gitsource
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+)
+
+// limits bounds what one pack from a remote may cost.
+type limits struct {
+	pack     int64 // bytes on the wire and on disk
+	object   int64 // bytes of one object, inflated
+	inflated int64 // bytes of all objects, inflated, deltas as such
+}
+
+// defaultLimits leaves room for catalogs of several million entries.
+func defaultLimits() limits {
+	return limits{pack: 16 << 30, object: maxTree, inflated: 64 << 30}
+}
+
+// incoming is a scratch git directory for one pack. What is in it is no part of
+// the mirror until install, so a crash leaves nothing but a folder to remove.
+type incoming struct {
+	dir   string
+	lim   limits
+	pack  *os.File
+	count int    // objects in a pack of our own
+	own   bool   // made here, from objects that were read and checked
+	name  string // of the pack once it is indexed, without suffix; "" if none came
+}
+
+func newIncoming(parent string, lim limits) (*incoming, error) {
+	if err := os.MkdirAll(parent, 0o777); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(parent, "pack-*.git")
+	if err != nil {
+		return nil, err
+	}
+	in := &incoming{dir: dir, lim: lim}
+	if err := os.MkdirAll(filepath.Join(dir, "objects", "pack"), 0o777); err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	in.pack, err = os.Create(filepath.Join(dir, "objects", "pack", "incoming"))
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	return in, nil
+}
+
+// Close removes the scratch directory.
+func (in *incoming) Close() error {
+	var err error
+	if in.pack != nil {
+		err = in.pack.Close()
+	}
+	return errors.Join(err, os.RemoveAll(in.dir))
+}
+
+// writer takes the raw pack of a remote.
+func (in *incoming) writer() io.Writer {
+	return &limitWriter{in.pack, in.lim.pack, fmt.Errorf("the remote's pack: %w: more than %d bytes", ErrTooLarge, in.lim.pack)}
+}
+
+// base is the path of the indexed pack without its suffix.
+func (in *incoming) base() string { return filepath.Join(in.dir, "objects", "pack", in.name) }
+
+// index checks a raw pack, computes every object's id from its bytes and writes the
+// index, which is thereby ours and not the remote's word.
+func (in *incoming) index() error {
+	st, err := in.pack.Stat()
+	if err != nil || st.Size() == 0 {
+		return err
+	}
+	if err := prescan(in.pack, in.lim); err != nil {
+		return fmt.Errorf("the remote's pack: %w", err)
+	}
+	if _, err := in.pack.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	sum, index, err := parsePack(in.pack)
+	if err != nil {
+		return fmt.Errorf("the remote's pack: %w", err)
+	}
+	return in.seal(sum, func(w io.Writer) error { return encodeIndex(index, w) })
+}
+
+func parsePack(f *os.File) (sum hash, index *idxfile.Writer, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("malformed: %v", p)
+		}
+	}()
+	index = new(idxfile.Writer)
+	parser, err := packfile.NewParser(packfile.NewScanner(f), index)
+	if err != nil {
+		return sum, nil, err
+	}
+	sum, err = parser.Parse()
+	return sum, index, err
+}
+
+// build fills the scratch directory with a pack of our own making: count
+// objects, handed over by fill.
+func (in *incoming) build(count int, fill func(*packWriter) error) error {
+	p := newPackWriter(in.pack, count)
+	if err := fill(p); err != nil {
+		return err
+	}
+	sum, err := p.finish()
+	if err != nil {
+		return fmt.Errorf("write pack: %w", err)
+	}
+	in.own, in.count = true, count
+	return in.seal(sum, p.writeIndex)
+}
+
+// seal writes the index, syncs both files and gives them their names.
+func (in *incoming) seal(sum hash, writeIndex func(io.Writer) error) error {
+	in.name = "pack-" + sum.String()
+	idx, err := os.OpenFile(in.base()+".idx", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
+		return err
+	}
+	err = writeIndex(idx)
+	err = errors.Join(err, idx.Sync(), idx.Close(), in.pack.Chmod(0o444), in.pack.Sync())
+	if err != nil {
+		return fmt.Errorf("write the index of %s: %w", in.name, err)
+	}
+	return os.Rename(in.pack.Name(), in.base()+".pack")
+}
+
+// install moves the pack into a git directory, index first: readers look for the
+// pack, so they see it only when it is complete.
+func (in *incoming) install(gitDir string) error {
+	if in.name == "" {
+		return nil
+	}
+	dir := filepath.Join(gitDir, "objects", "pack")
+	for _, suffix := range []string{".idx", ".pack"} {
+		if err := os.Rename(in.base()+suffix, filepath.Join(dir, in.name+suffix)); err != nil {
+			return fmt.Errorf("install %s: %w", in.name, err)
+		}
+	}
+	return syncDir(dir)
+}
+
+// prescan reads through a pack once and refuses it when an object, or all of them,
+// would inflate beyond the limits: a megabyte of pack can hold a gigabyte of zeros,
+// and the indexer keeps whole objects in memory.
+func prescan(f io.ReadSeeker, lim limits) error {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	scan := packfile.NewScanner(f)
+	_, count, err := scan.Header()
+	if err != nil {
+		return err
+	}
+	var total int64
+	for range count {
+		h, err := scan.NextObjectHeader()
+		if err != nil {
+			return truncated(err)
+		}
+		size := h.Length
+		if total += size; size < 0 || size > lim.object || total > lim.inflated {
+			return fmt.Errorf("%w: an object of %d bytes, at most %d (%d in all) are taken", ErrTooLarge, size, lim.object, lim.inflated)
+		}
+		var head prefix
+		if _, _, err := scan.NextObject(&head); err != nil {
+			return truncated(err)
+		}
+		if h.Type == plumbing.OFSDeltaObject || h.Type == plumbing.REFDeltaObject {
+			if size := head.deltaTarget(); size < 0 || size > lim.object {
+				return fmt.Errorf("%w: a delta that makes %d bytes, at most %d are taken", ErrTooLarge, size, lim.object)
+			}
+		}
+	}
+	return nil
+}
+
+func truncated(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// prefix keeps the first bytes written to it.
+type prefix struct {
+	b [20]byte
+	n int
+}
+
+func (p *prefix) Write(b []byte) (int, error) {
+	p.n += copy(p.b[p.n:], b)
+	return len(b), nil
+}
+
+// deltaTarget reads the size of the object a delta makes: the second of the two
+// variable-length numbers it begins with. -1 when there is none.
+func (p *prefix) deltaTarget() int64 {
+	b := p.b[:p.n]
+	var size int64
+	for range 2 {
+		size = 0
+		for shift := 0; ; shift += 7 {
+			if len(b) == 0 || shift > 56 {
+				return -1
+			}
+			c := b[0]
+			b = b[1:]
+			size |= int64(c&0x7f) << shift
+			if c < 0x80 {
+				break
+			}
+		}
+	}
+	return size
+}
+
+// reset empties the scratch directory for another try.
+func (in *incoming) reset() error {
+	if _, err := in.pack.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	return in.pack.Truncate(0)
+}

@@ -1,0 +1,230 @@
+package gitsource
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"seedtree/manifests"
+)
+
+// maxEntries bounds a listing. A tree object that refers to one subtree a
+// hundred times, five levels deep, is a page of bytes and ten billion names.
+const maxEntries = 8 << 20
+
+// keptListings is how many listings stay in memory: the newest, and the one it is
+// most often compared with.
+const keptListings = 2
+
+// Listing reads the revision's entries. What was read for an earlier revision is
+// taken over wherever git's tree ids are equal, so the cost follows the change. A
+// single entry that cannot be read makes the whole listing unusable: the error,
+// a *BadEntriesError, names them all.
+func (r *Revision) Listing(ctx context.Context) (*manifests.Listing, error) {
+	s := r.src
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	l, err := s.listing(ctx, r)
+	if err != nil {
+		s.noteDamage(err)
+		return nil, fmt.Errorf("listing of revision %s: %w", r.Short(), err)
+	}
+	return l, nil
+}
+
+func (s *Source) listing(ctx context.Context, r *Revision) (*manifests.Listing, error) {
+	st, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	tree, err := st.lookup(r.tree, manifests.CatalogDir)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return manifests.NewListing(nil) // a catalog with a manifest only
+	case err != nil:
+		return nil, err
+	case !tree.isDir():
+		return nil, &BadEntriesError{r.ID(), []BadEntry{{manifests.CatalogDir, errors.New("it is no directory")}}}
+	}
+	for i, c := range s.listings {
+		if c.tree == tree.id {
+			s.listings[0], s.listings[i] = s.listings[i], s.listings[0]
+			return c.listing, nil
+		}
+	}
+	var base cachedListing
+	if len(s.listings) > 0 {
+		base = s.listings[0]
+	}
+	l, err := readListing(ctx, st, r.ID(), base, tree.id)
+	if err != nil {
+		return nil, err
+	}
+	s.listings = append([]cachedListing{{tree.id, l}}, s.listings...)
+	s.listings = s.listings[:min(len(s.listings), keptListings)]
+	return l, nil
+}
+
+// lister gathers what differs between two trees of entries.
+type lister struct {
+	ctx     context.Context
+	st      *store
+	added   []manifests.Entry
+	removed map[manifests.Key]manifests.Kind
+	bad     []BadEntry
+	visited int
+}
+
+func readListing(ctx context.Context, st *store, rev string, base cachedListing, tree hash) (*manifests.Listing, error) {
+	l := &lister{ctx: ctx, st: st, removed: map[manifests.Key]manifests.Kind{}}
+	if err := l.diff(base.tree, tree, manifests.CatalogDir, 0); err != nil {
+		return nil, err
+	}
+	if len(l.bad) > 0 {
+		return nil, &BadEntriesError{rev, l.bad}
+	}
+	entries := l.added
+	if base.listing != nil {
+		entries = make([]manifests.Entry, 0, base.listing.Len()+len(l.added))
+		for e := range base.listing.All() {
+			if kind, gone := l.removed[e.Key()]; !gone || kind != e.Kind {
+				entries = append(entries, e)
+			}
+		}
+		entries = append(entries, l.added...)
+	}
+	listing, err := manifests.NewListing(entries)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrBadEntries, err)
+	}
+	return listing, nil
+}
+
+// diff walks two trees side by side, as git sorts them; subtrees with one id are
+// not opened. A zero id is an empty tree.
+func (l *lister) diff(oldID, newID hash, dir string, depth int) error {
+	if oldID == newID {
+		return nil
+	}
+	if err := l.ctx.Err(); err != nil {
+		return err
+	}
+	if depth > maxDepth {
+		l.fail(dir, fmt.Errorf("%w: directories %d deep", ErrTooLarge, depth))
+		return nil
+	}
+	before, err := l.entries(oldID)
+	if err != nil {
+		return err
+	}
+	after, err := l.entries(newID)
+	if err != nil {
+		return err
+	}
+	for len(before) > 0 || len(after) > 0 {
+		c := compareHeads(before, after)
+		var o, n treeEntry
+		if c <= 0 {
+			o, before = before[0], before[1:]
+		}
+		if c >= 0 {
+			n, after = after[0], after[1:]
+		}
+		if err := l.step(o, n, dir, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lister) entries(id hash) ([]treeEntry, error) {
+	if id.IsZero() {
+		return nil, nil
+	}
+	return l.st.tree(id)
+}
+
+func compareHeads(a, b []treeEntry) int {
+	switch {
+	case len(a) == 0:
+		return 1
+	case len(b) == 0:
+		return -1
+	}
+	return strings.Compare(a[0].sortKey(), b[0].sortKey())
+}
+
+// step handles one name; o or n is zero where there is none. A file and a
+// directory of one name sort apart, so both are files or both are directories.
+func (l *lister) step(o, n treeEntry, dir string, depth int) error {
+	if o == n {
+		return nil
+	}
+	if l.visited++; l.visited > maxEntries {
+		return fmt.Errorf("%w: more than %d entries", ErrTooLarge, maxEntries)
+	}
+	if o.isDir() || n.isDir() {
+		return l.diff(o.id, n.id, dir+"/"+cmp.Or(o.name, n.name), depth+1)
+	}
+	if o.name != "" {
+		key, kind, err := manifests.ParseCatalogName(dir + "/" + o.name)
+		if err != nil {
+			return err // it was read before
+		}
+		l.removed[key] = kind
+	}
+	if n.name == "" {
+		return nil
+	}
+	return l.add(dir+"/"+n.name, n)
+}
+
+// add reads one entry. Only errors of the store end the walk.
+func (l *lister) add(name string, e treeEntry) error {
+	_, kind, err := manifests.ParseCatalogName(name)
+	if err != nil {
+		l.fail(name, err)
+		return nil
+	}
+	if err := checkMode(e.mode, kind); err != nil {
+		l.fail(name, err)
+		return nil
+	}
+	data, err := l.st.blob(e.id, manifests.MaxMetainfo)
+	if errors.Is(err, l.st.fault) {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if err != nil {
+		l.fail(name, err)
+		return nil
+	}
+	entry, err := manifests.DecodeEntry(name, e.mode == modeExec, data)
+	if err != nil {
+		l.fail(name, err)
+		return nil
+	}
+	l.added = append(l.added, entry)
+	return nil
+}
+
+func (l *lister) fail(name string, err error) { l.bad = append(l.bad, BadEntry{name, err}) }
+
+// checkMode accepts exactly the modes that we write.
+func checkMode(mode uint32, kind manifests.Kind) error {
+	switch {
+	case mode == modeModule:
+		return errors.New("it is a submodule")
+	case kind == manifests.Symlink && mode != modeLink:
+		return fmt.Errorf("its mode is %o, a symlink's is %o", mode, modeLink)
+	case kind == manifests.EmptyDir && mode != modeRegular:
+		return fmt.Errorf("its mode is %o, an empty directory's is %o", mode, modeRegular)
+	case kind != manifests.Symlink && mode != modeRegular && mode != modeExec:
+		return fmt.Errorf("its mode is %o, not %o or %o", mode, modeRegular, modeExec)
+	}
+	return nil
+}

@@ -1,0 +1,83 @@
+package gitsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
+
+// Push makes a revision from Commit the branch's head, if the head still is its
+// parent: git's compare-and-swap is the lock among all who write the catalog.
+// ErrMoved: somebody was faster; fetch, look again, rebuild. ErrRefused: a hook
+// or rule of the remote says no.
+func (s *Source) Push(ctx context.Context, r *Revision) error {
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if r.pack.base == "" {
+		return fmt.Errorf("push %s: it was not committed here", r.Short())
+	}
+	if _, err := os.Stat(r.pack.base + ".pack"); err != nil {
+		// Another process made the mirror anew meanwhile.
+		return fmt.Errorf("push %s: its objects are gone: %w", r.Short(), ErrMoved)
+	}
+	u := update{ref: headRef(s.cfg.Branch), new: r.id, pack: r.pack}
+	if len(r.Parents) > 0 {
+		u.old = plumbing.NewHash(r.Parents[0])
+	}
+	if err := s.push(ctx, u); err != nil {
+		return fmt.Errorf("push %s: %w", r.Short(), err)
+	}
+	return s.moveTip(r.id)
+}
+
+// push tries the remotes in order. Once objects were on their way the outcome at
+// that remote is asked for, not guessed: a connection that breaks after the
+// remote moved its branch is a success.
+func (s *Source) push(ctx context.Context, u update) error {
+	return s.each(func(r remote) error {
+		err := r.push(ctx, u)
+		var unsure *unsureError
+		if !errors.As(err, &unsure) {
+			return err
+		}
+		now, asked := s.remoteHead(ctx, r, u.ref)
+		switch {
+		case asked != nil:
+			return &unsureError{fmt.Errorf("whether it arrived is unknown: %w", errors.Join(unsure.err, asked))}
+		case now == u.new:
+			return nil
+		case !u.force && now != u.old:
+			return fmt.Errorf("%w: %w", ErrMoved, unsure.err)
+		}
+		return unsure.err
+	})
+}
+
+// unsureError is a push whose outcome has to be asked for. No other remote is tried
+// then: the branch may have moved already.
+type unsureError struct{ err error }
+
+func (e *unsureError) Error() string { return e.err.Error() }
+
+// Unwrap returns what went wrong.
+func (e *unsureError) Unwrap() error { return e.err }
+
+// remoteHead asks where a reference stands.
+func (s *Source) remoteHead(ctx context.Context, r remote, ref string) (id hash, err error) {
+	in, err := newIncoming(s.path(incomingName), s.lim)
+	if err != nil {
+		return id, err
+	}
+	defer in.Close()
+	err = r.fetch(ctx, func(heads map[string]hash) (_, _ []hash, err error) {
+		id = heads[ref[len(headRef("")):]]
+		return nil, nil, nil
+	}, nil, in)
+	return id, err
+}

@@ -1,0 +1,291 @@
+package gitsource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"seedtree/manifests"
+)
+
+// Config says where the catalog is and how to get at it.
+type Config struct {
+	URLs    []string // tried in order; the first that answers serves
+	Branch  string   // "" is main
+	Dir     string   // the mirror's folder; made when absent, lost without harm
+	Timeout time.Duration
+	SSH     SSH
+	HTTPS   HTTPS
+	Author  Author // of our commits; "" is seedtree
+	Log     *slog.Logger
+}
+
+// SSH holds files; they are read at each use, so keys can be replaced under a running process.
+type SSH struct {
+	KeyFile        string // "": the agent at SSH_AUTH_SOCK, then the usual files in ~/.ssh
+	PassphraseFile string
+	KnownHostsFile string // "": ~/.ssh/known_hosts and /etc/ssh/ssh_known_hosts
+}
+
+// HTTPS holds names of files that are read at each use.
+type HTTPS struct {
+	Username, PasswordFile string
+	CAFile                 string // trusted instead of the system's authorities
+	CertFile, KeyFile      string // a client certificate; both or neither
+}
+
+// Author signs commits with a name and a mail address.
+type Author struct{ Name, Email string }
+
+// String writes the author as git does, without the characters git gives a meaning.
+func (a Author) String() string {
+	clean := func(s, fallback string) string {
+		s = strings.TrimSpace(strings.Map(func(r rune) rune {
+			if r < ' ' || r == '<' || r == '>' || r == 0x7f {
+				return -1
+			}
+			return r
+		}, s))
+		if s == "" {
+			return fallback
+		}
+		return s
+	}
+	return clean(a.Name, "seedtree") + " <" + clean(a.Email, "seedtree@localhost") + ">"
+}
+
+// DefaultTimeout is how long a remote may stay silent.
+const DefaultTimeout = 60 * time.Second
+
+// Source is one catalog branch at its remotes and in the local mirror. All methods
+// are safe for concurrent use, also by several processes on one Dir: each holds a
+// lock while it works.
+type Source struct {
+	cfg     Config
+	log     *slog.Logger
+	remotes []remote
+	lim     limits
+
+	turn  chan struct{} // a mutex that a context can give up waiting for
+	flock *flock.Flock
+
+	// guarded by turn
+	st       state
+	remade   bool // the objects were thrown away; the state on disk still says damaged
+	store    *store
+	packs    []string // of the mirror when store was opened
+	answered string
+	listings []cachedListing
+	statuses map[string]cachedStatus
+}
+
+type cachedListing struct {
+	tree    hash // of torrents/
+	listing *manifests.Listing
+}
+
+// Open checks the configuration and prepares the mirror's folder. It contacts nobody.
+func Open(cfg Config) (*Source, error) {
+	if cfg.Branch == "" {
+		cfg.Branch = "main"
+	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = DefaultTimeout
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := validRefName(headRef(cfg.Branch)); err != nil {
+		return nil, fmt.Errorf("catalog branch %q: %w", cfg.Branch, err)
+	}
+	if len(cfg.URLs) == 0 {
+		return nil, errors.New("catalog: no url is configured")
+	}
+	if cfg.Dir == "" {
+		return nil, errors.New("catalog: no folder for the mirror is configured")
+	}
+	s := &Source{cfg: cfg, log: cfg.Log, lim: defaultLimits(), turn: make(chan struct{}, 1)}
+	for _, u := range cfg.URLs {
+		r, err := newRemote(u, cfg)
+		if err != nil {
+			return nil, fmt.Errorf("catalog url %s: %w", redact(u), err)
+		}
+		s.remotes = append(s.remotes, r)
+	}
+	if err := prepareDir(cfg.Dir); err != nil {
+		return nil, fmt.Errorf("folder of the mirror: %w", err)
+	}
+	s.flock = flock.New(filepath.Join(cfg.Dir, lockName))
+	return s, nil
+}
+
+// Names in the mirror's folder.
+const (
+	lockName     = "mirror.lock"
+	stateName    = "mirror.json"
+	gitName      = "catalog.git"
+	incomingName = "incoming"
+)
+
+// prepareDir makes the folder, and refuses one that holds other people's things:
+// parts of it are deleted when a mirror is made anew.
+func prepareDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		if f.Name() == lockName {
+			return nil
+		}
+	}
+	if len(files) > 0 {
+		return fmt.Errorf("%s holds %q and was not made by seedtree: name an empty or absent folder", dir, files[0].Name())
+	}
+	return nil
+}
+
+// Close lets go of the mirror's files.
+func (s *Source) Close() error {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	return s.closeStore()
+}
+
+func (s *Source) closeStore() error {
+	if s.store == nil {
+		return nil
+	}
+	err := s.store.Close()
+	s.store, s.packs = nil, nil
+	return err
+}
+
+// URL returns the remote that answered last, "" before the first.
+func (s *Source) URL() string {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	return s.answered
+}
+
+func (s *Source) path(name string) string { return filepath.Join(s.cfg.Dir, name) }
+
+// lock waits for our turn among goroutines and processes, and reads the state.
+func (s *Source) lock(ctx context.Context) (unlock func(), err error) {
+	select {
+	case s.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if _, err := s.flock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+		<-s.turn
+		return nil, fmt.Errorf("the mirror in %s is in use by another process: %w", s.cfg.Dir, err)
+	}
+	unlock = func() {
+		if err := s.flock.Unlock(); err != nil {
+			s.log.Warn("unlock the mirror", "dir", s.cfg.Dir, "err", err)
+		}
+		<-s.turn
+	}
+	s.st, err = loadState(s.path(stateName), s.cfg.Branch)
+	if err != nil {
+		// Without it there is no telling a rewind from progress; say so once and go on.
+		s.log.Warn("the mirror's state is lost; the remote's head will be taken as it is", "err", err)
+		if err := saveState(s.path(stateName), s.st); err != nil {
+			unlock()
+			return nil, err
+		}
+	}
+	return unlock, nil
+}
+
+// lockQuick is lock for methods that have no context.
+func (s *Source) lockQuick() (func(), error) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
+	defer cancel()
+	return s.lock(ctx)
+}
+
+// open returns the mirror's objects, checked since they last changed.
+// The error wraps ErrDamaged when they must be fetched anew.
+func (s *Source) open() (*store, error) {
+	if s.st.Damaged != "" {
+		return nil, fmt.Errorf("%w: %s", ErrDamaged, s.st.Damaged)
+	}
+	dir := s.path(gitName)
+	names, err := packNames(dir)
+	if errors.Is(err, fs.ErrNotExist) && s.st.Tip == "" {
+		if err := initGitDir(dir, s.cfg.Branch); err != nil {
+			return nil, err
+		}
+	} else if err != nil {
+		return nil, broken(ErrDamaged, "%w", err)
+	}
+	if s.store != nil && slices.Equal(names, s.packs) {
+		return s.store, nil
+	}
+	if err := s.closeStore(); err != nil {
+		s.log.Warn("close the mirror's packs", "err", err)
+	}
+	if err := checkPacks(dir); err != nil {
+		return nil, err
+	}
+	s.store, s.packs = openStore(dir, ErrDamaged), names
+	return s.store, nil
+}
+
+// reopen makes packs that were just installed visible.
+func (s *Source) reopen() (*store, error) {
+	if err := s.closeStore(); err != nil {
+		return nil, err
+	}
+	return s.open()
+}
+
+// noteDamage remembers, across processes, that the objects must be fetched anew.
+func (s *Source) noteDamage(err error) {
+	if !errors.Is(err, ErrDamaged) || s.st.Damaged != "" {
+		return
+	}
+	s.log.Warn("the mirror is damaged", "dir", s.cfg.Dir, "err", err)
+	s.st.Damaged = err.Error()
+	if err := saveState(s.path(stateName), s.st); err != nil {
+		s.log.Warn("note the damage", "err", err)
+	}
+}
+
+func (s *Source) save() error {
+	err := saveState(s.path(stateName), s.st)
+	s.remade = s.remade && err != nil
+	return err
+}
+
+// moveTip makes a revision the one reached.
+func (s *Source) moveTip(id hash) error {
+	if s.st.Tip == id.String() && !s.remade {
+		return nil
+	}
+	s.st.Tip = id.String()
+	if err := s.save(); err != nil {
+		return err
+	}
+	// For people who look at the mirror with git; never read by us.
+	ref := filepath.Join(s.path(gitName), filepath.FromSlash(headRef(s.cfg.Branch)))
+	if err := os.MkdirAll(filepath.Dir(ref), 0o777); err != nil {
+		return nil
+	}
+	_ = os.WriteFile(ref, []byte(id.String()+"\n"), 0o644)
+	return nil
+}
