@@ -1,0 +1,165 @@
+package builder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"seedtree/internal/pieces"
+	"seedtree/manifests"
+)
+
+// Build reads the sources and returns the next listing. It writes nothing
+// anywhere. Together with an ErrTooManyRemovals it returns the result all the
+// same, to be looked at; with any other error there is none.
+func Build(ctx context.Context, o Options) (*Result, error) {
+	b, err := newBuild(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	stop := b.report()
+	defer stop()
+	if err := b.scan(ctx); err != nil {
+		return nil, err
+	}
+	if err := b.hash(ctx); err != nil {
+		return nil, err
+	}
+	for _, s := range b.sources {
+		if err := s.still(o.Site); err != nil {
+			return nil, err
+		}
+	}
+	return b.result()
+}
+
+// build is one run of Build.
+type build struct {
+	Options
+	sources []*source
+	found   findings
+	counts  counters
+}
+
+// counters are read by the progress report while the build goes on.
+type counters struct {
+	seen, files, filesTotal, bytes, bytesTotal atomic.Int64
+}
+
+func newBuild(ctx context.Context, o Options) (*build, error) {
+	if o.Manifest == nil {
+		return nil, errors.New("nothing to build from: no manifest")
+	}
+	if err := sameTrees(o); err != nil {
+		return nil, err
+	}
+	if o.Previous == nil {
+		o.Previous, _ = manifests.NewListing(nil) // nothing is in conflict with nothing
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Pool == nil {
+		o.Pool = pieces.New(o.Workers)
+	}
+	b := &build{Options: o, found: findings{blobs: map[manifests.Key][]byte{}}}
+	for _, tree := range slices.Sorted(maps.Keys(o.Trees)) {
+		if ctx.Err() != nil {
+			b.close()
+			return nil, context.Cause(ctx)
+		}
+		s, err := openSource(o.Site, tree, o.Trees[tree])
+		if err != nil {
+			b.close()
+			return nil, err
+		}
+		b.sources = append(b.sources, s)
+	}
+	return b, nil
+}
+
+// sameTrees refuses to build some of the trees: the entries of the others
+// would be taken for deleted.
+func sameTrees(o Options) error {
+	var errs []error
+	for _, tree := range slices.Sorted(maps.Keys(o.Manifest.Trees)) {
+		if o.Trees[tree] == "" {
+			errs = append(errs, fmt.Errorf("tree %s is in the manifest, but site %s has no folder for it", tree, o.Site))
+		}
+	}
+	for _, tree := range slices.Sorted(maps.Keys(o.Trees)) {
+		if _, ok := o.Manifest.Trees[tree]; !ok {
+			errs = append(errs, fmt.Errorf("tree %s has a folder at site %s, but is not in the manifest", tree, o.Site))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (b *build) close() {
+	for _, s := range b.sources {
+		_ = s.root.Close()
+	}
+}
+
+// scan walks all sources and takes over from the previous listing what it can.
+func (b *build) scan(ctx context.Context) error {
+	for _, src := range b.sources {
+		s := &scanner{
+			ctx: ctx, src: src, out: &b.found,
+			cached: b.takeOver,
+			seen:   func() { b.counts.seen.Add(1) },
+		}
+		if err := s.run(treeRules(b.Manifest.Trees[src.tree].Ignore)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func treeRules(lines []string) *rules {
+	var r *rules
+	for _, line := range lines {
+		r = r.below("", line)
+	}
+	return r
+}
+
+// takeOver adds the previous entry of a file whose length and time are as
+// they were. Nothing is read for it, not even when its executable bit changed.
+func (b *build) takeOver(c *candidate) bool {
+	old, ok := b.Previous.Get(c.key())
+	if !ok || b.Rehash || old.Kind != manifests.Regular || old.Length != c.info.Size() ||
+		!old.ModTime.Equal(manifests.StoredTime(c.info.ModTime())) {
+		return false
+	}
+	next := old
+	next.Executable = executable(c.info.Mode())
+	if next.Executable != old.Executable {
+		if b.Metainfo == nil {
+			return false
+		}
+		data, err := b.Metainfo(old)
+		if err != nil {
+			return false // read the file instead
+		}
+		b.found.blobs[c.key()] = data
+	}
+	b.found.entries = append(b.found.entries, next)
+	return true
+}
+
+// hash reads what the listing does not know.
+func (b *build) hash(ctx context.Context) error {
+	files := b.found.readable(b.fail)
+	for _, c := range files {
+		b.counts.bytesTotal.Add(c.info.Size())
+	}
+	b.counts.filesTotal.Store(int64(len(files)))
+	h := &hasher{pool: b.Pool.Counting(&b.counts.bytes), clock: b.Clock, fail: b.fail, emit: b.emit}
+	return h.run(ctx, files)
+}

@@ -1,0 +1,130 @@
+package builder
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"seedtree/internal/pieces"
+	"seedtree/manifests"
+)
+
+// Errors that mean nothing was built and nothing may be changed.
+var (
+	// ErrNotMounted: a tree's root is absent or carries no marker of this tree
+	// and site. Most often a drive is not mounted.
+	ErrNotMounted = errors.New("tree is not mounted")
+	// ErrNotReady: a marker says that the tree is a copy. This site has to
+	// complete as a follower before its files are the truth.
+	ErrNotReady = errors.New("tree is a copy, not the source")
+	// ErrEmpty: a tree with listed entries has nothing in it any more.
+	ErrEmpty = errors.New("source is empty")
+	// ErrTooManyRemovals: the manifest's limit; see LimitError.
+	ErrTooManyRemovals = errors.New("too many removals")
+)
+
+// Options says what to build.
+type Options struct {
+	Site     string
+	Trees    map[string]string // tree name to the folder of its source
+	Manifest *manifests.Manifest
+	Previous *manifests.Listing // nil: the first build
+	// Metainfo returns the catalog's bytes of an entry of Previous. It is asked
+	// when nothing but the executable bit of a file changed. Without it such
+	// files are hashed again.
+	Metainfo func(manifests.Entry) ([]byte, error)
+
+	Rehash        bool // read every file, whatever the listing says
+	AllowRemovals bool // somebody looked at the removals and wants them
+	Workers       int  // that hash; 0: all cores
+	Pool          *pieces.Pool
+	// Progress is called now and then from a single goroutine that is not the
+	// caller's, and a last time before Build returns.
+	Progress func(Progress)
+	Clock    func() time.Time // nil: time.Now
+}
+
+// Progress is how far a build has come.
+type Progress struct {
+	Seen              int // entries found so far
+	Files, FilesTotal int // hashed, and known to need it
+	Bytes, BytesTotal int64
+}
+
+// Result is the next listing and how to get there.
+type Result struct {
+	Listing *manifests.Listing
+	Diff    manifests.Diff // against Options.Previous
+	Put     []Blob         // ordered by name
+	Delete  []string       // catalog names, ordered; none of them is in Put
+	// Skipped is what a catalog cannot carry: pipes, sockets, devices.
+	Skipped []Skip
+	// Warnings are listed all the same, but will cause trouble somewhere.
+	Warnings []Skip
+	// Failed could not be read. What Previous says of them is kept.
+	Failed []Failure
+
+	HashedFiles int
+	HashedBytes int64
+	BytesTotal  int64 // of all listed files
+}
+
+// Skip is a place in a source and what is the matter with it.
+type Skip struct {
+	Key    manifests.Key
+	Reason string
+}
+
+// Failure is a place in a source that could not be read.
+type Failure struct {
+	Key manifests.Key
+	Err error
+}
+
+// Error names the place, then the fault.
+func (f Failure) Error() string { return fmt.Sprintf("%s: %v", f.Key, f.Err) }
+
+// Unwrap returns the fault.
+func (f Failure) Unwrap() error { return f.Err }
+
+// BlobMode is what git calls the mode of a blob.
+type BlobMode uint8
+
+// The modes a catalog uses.
+const (
+	File BlobMode = iota
+	Executable
+	SymbolicLink
+)
+
+// Blob is one file to be written to the catalog.
+type Blob struct {
+	Name string // in the catalog
+	Data []byte
+	Mode BlobMode
+}
+
+// LimitError says that more would vanish from the catalog than the manifest
+// allows in one step. It is an ErrTooManyRemovals.
+type LimitError struct {
+	Removed int // entries whose bytes are nowhere any more
+	Base    int // entries before
+	Limit   manifests.Limit
+	Sample  []manifests.Key // the first of them
+}
+
+func (e *LimitError) Error() string {
+	var names []string
+	for _, k := range e.Sample {
+		names = append(names, fmt.Sprintf("%q", k.String()))
+	}
+	if e.Removed > len(e.Sample) {
+		names = append(names, "...")
+	}
+	return fmt.Sprintf("%v: %d of %d entries, the limit is %d%% and %d: %s",
+		ErrTooManyRemovals, e.Removed, e.Base, e.Limit.Percent, e.Limit.Files, strings.Join(names, ", "))
+}
+
+// Is makes errors.Is(err, ErrTooManyRemovals) hold.
+func (e *LimitError) Is(target error) bool { return target == ErrTooManyRemovals }

@@ -1,0 +1,178 @@
+package builder
+
+import (
+	"cmp"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"seedtree/manifests"
+)
+
+// emit lists a file that was read.
+func (b *build) emit(c *candidate, m manifests.Metainfo, mode fs.FileMode) {
+	e := m.Entry(executable(mode))
+	b.found.entries = append(b.found.entries, e)
+	if old, ok := b.Previous.Get(e.Key()); !ok || !old.Equal(e) {
+		b.found.blobs[e.Key()] = m.Encode()
+	}
+	b.counts.files.Add(1)
+}
+
+// fail reports a file that could not be read; what was listed there stays.
+func (b *build) fail(c *candidate, err error) {
+	b.found.hidden = append(b.found.hidden, c.key())
+	b.found.failed = append(b.found.failed, Failure{c.key(), cause(err)})
+}
+
+// result puts the pieces together and asks whether too much would go.
+func (b *build) result() (*Result, error) {
+	b.keepHidden()
+	next, err := manifests.NewListing(b.found.entries)
+	if err != nil {
+		return nil, fmt.Errorf("the sources make no listing: %w", err)
+	}
+	r := &Result{
+		Listing: next, Diff: b.Previous.Diff(next), Skipped: b.found.skipped, Failed: b.found.failed,
+		HashedFiles: int(b.counts.files.Load()), HashedBytes: b.counts.bytes.Load(), BytesTotal: next.Bytes(),
+	}
+	slices.SortFunc(r.Failed, func(x, y Failure) int { return x.Key.Compare(y.Key) })
+	slices.SortFunc(r.Skipped, func(x, y Skip) int { return x.Key.Compare(y.Key) })
+	b.changes(r)
+	if b.AllowRemovals {
+		return r, nil
+	}
+	if err := b.emptied(next); err != nil {
+		return nil, err
+	}
+	return r, b.limit(r)
+}
+
+// keepHidden takes the previous entries over for what could not be looked at.
+func (b *build) keepHidden() {
+	if len(b.found.hidden) == 0 {
+		return
+	}
+	hidden := map[manifests.Key]bool{}
+	for _, k := range b.found.hidden {
+		hidden[k] = true
+	}
+	for e := range b.Previous.All() {
+		at, more := e.Path, true
+		for more && !hidden[manifests.Key{Tree: e.Tree, Path: at}] {
+			at, more = at.Dir()
+		}
+		// more: the entry or a directory above it is hidden. A root whose own
+		// rules cannot be read has the empty path.
+		if more || hidden[manifests.Key{Tree: e.Tree}] {
+			b.found.entries = append(b.found.entries, e)
+		}
+	}
+}
+
+// emptied refuses trees that lost all they had: it is hardly ever meant.
+func (b *build) emptied(next *manifests.Listing) error {
+	now := next.Trees()
+	for _, s := range b.sources {
+		if slices.Contains(b.Previous.Trees(), s.tree) && !slices.Contains(now, s.tree) {
+			return fmt.Errorf("tree %s: %w: %s", s.tree, ErrEmpty, s.dir)
+		}
+	}
+	return nil
+}
+
+// limit holds the removals against the manifest's limit.
+func (b *build) limit(r *Result) error {
+	const sample = 10
+	base, limit := b.Previous.Len(), b.Manifest.Prune.Limit
+	lost := r.Diff.Lost(r.Listing)
+	if limit.Allows(lost, base) {
+		return nil
+	}
+	e := &LimitError{Removed: lost, Base: base, Limit: limit}
+	for _, old := range r.Diff.Removed {
+		if len(e.Sample) < sample && (old.Kind != manifests.Regular || !r.Listing.HasContent(old.Content)) {
+			e.Sample = append(e.Sample, old.Key())
+		}
+	}
+	return e
+}
+
+// changes fills in what has to be written to and deleted from the catalog.
+func (b *build) changes(r *Result) {
+	put := func(e manifests.Entry) {
+		blob := Blob{Name: manifests.CatalogName(e), Data: b.found.blobs[e.Key()]}
+		switch {
+		case e.Kind == manifests.Symlink:
+			blob.Mode, blob.Data = SymbolicLink, []byte(e.Target)
+		case e.Executable:
+			blob.Mode = Executable
+		}
+		r.Put = append(r.Put, blob)
+		r.warn(e.Key(), blob.Name)
+	}
+	for _, e := range r.Diff.Added {
+		put(e)
+	}
+	for _, e := range r.Diff.Removed {
+		r.Delete = append(r.Delete, manifests.CatalogName(e))
+	}
+	for _, c := range r.Diff.Renamed {
+		put(c.New)
+		r.Delete = append(r.Delete, manifests.CatalogName(c.Old))
+	}
+	for _, c := range r.Diff.Changed {
+		put(c.New)
+		// A file that became a link has another name in the catalog.
+		if c.Old.Kind != c.New.Kind {
+			r.Delete = append(r.Delete, manifests.CatalogName(c.Old))
+		}
+	}
+	slices.SortFunc(r.Put, func(x, y Blob) int { return cmp.Compare(x.Name, y.Name) })
+	slices.Sort(r.Delete)
+}
+
+// warn tells of names that a bare repository holds but no checkout can.
+func (r *Result) warn(k manifests.Key, name string) {
+	for c := range strings.SplitSeq(name, "/") {
+		if len(c) > 255 {
+			r.Warnings = append(r.Warnings, Skip{k, fmt.Sprintf(
+				"its name in the catalog has %d bytes: a checkout of the catalog cannot hold it, everything else can", len(c))})
+			return
+		}
+	}
+}
+
+// report calls Progress now and then until stop is called.
+func (b *build) report() (stop func()) {
+	if b.Progress == nil {
+		return func() {}
+	}
+	tell := func() {
+		c := &b.counts
+		b.Progress(Progress{
+			Seen:  int(c.seen.Load()),
+			Files: int(c.files.Load()), FilesTotal: int(c.filesTotal.Load()),
+			Bytes: c.bytes.Load(), BytesTotal: c.bytesTotal.Load(),
+		})
+	}
+	done := make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		tick := time.NewTicker(100 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				tell()
+			case <-done:
+				tell()
+				return
+			}
+		}
+	})
+	return func() { close(done); ended.Wait() }
+}

@@ -1,0 +1,55 @@
+package builder
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"seedtree/internal/pieces"
+	"seedtree/manifests"
+)
+
+// TorrentOptions says of which files Torrents makes torrents.
+type TorrentOptions struct {
+	Name    string   // the name in every torrent: the folder its file stands in
+	Dir     string   // the folder to read
+	Ignore  []string // gitignore rules
+	Workers int      // that hash; 0: all cores
+	// Leave names places below Dir to leave out, directories with all in them.
+	Leave func(path string) bool
+	// Want is asked for each regular, non-empty file before it is read.
+	Want func(manifests.Path, fs.FileInfo) bool
+}
+
+// Torrents makes one torrent for every regular, non-empty file below a
+// folder, without a catalog, a marker or a previous listing, and hands each to
+// made as soon as it is hashed. Want and made are called from the calling
+// goroutine. Links are not followed.
+func Torrents(ctx context.Context, o TorrentOptions, made func(manifests.Metainfo)) ([]Skip, []Failure, error) {
+	root, err := os.OpenRoot(o.Dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = root.Close() }()
+	var out findings
+	s := &scanner{
+		ctx: ctx, src: &source{tree: o.Name, dir: o.Dir, root: root}, out: &out,
+		seen: func() {}, leave: o.Leave, want: o.Want,
+	}
+	if err := s.run(treeRules(o.Ignore)); err != nil {
+		return nil, nil, err
+	}
+	for _, e := range out.entries {
+		if e.Kind != manifests.EmptyDir {
+			out.skipped = append(out.skipped, Skip{e.Key(), fmt.Sprintf("is a %s, which no torrent can carry", e.Kind)})
+		}
+	}
+	h := &hasher{
+		pool: pieces.New(o.Workers), clock: time.Now,
+		emit: func(_ *candidate, m manifests.Metainfo, _ fs.FileMode) { made(m) },
+		fail: func(c *candidate, err error) { out.failed = append(out.failed, Failure{c.key(), cause(err)}) },
+	}
+	return out.skipped, out.failed, h.run(ctx, out.readable(h.fail))
+}
