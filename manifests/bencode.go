@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 )
 
@@ -36,7 +37,8 @@ func (r *reader) peek(c byte) bool {
 	return r.err == nil && r.pos < len(r.data) && r.data[r.pos] == c
 }
 
-// open begins a dictionary ('d') or list ('l'), or with 'e' ends one.
+// token begins a dictionary ('d'), list ('l') or integer ('i'), or with 'e'
+// ends one.
 func (r *reader) token(c byte, what string) {
 	switch {
 	case r.peek(c):
@@ -59,7 +61,7 @@ func (r *reader) token(c byte, what string) {
 // catalog's dictionaries are all known, all required, sorted and unique.
 func (r *reader) key(want string) {
 	at := r.pos
-	got := r.bytes("key " + want)
+	got := r.bytes(want)
 	if r.err == nil && string(got) != want {
 		r.pos = at
 		r.fail("key %q where key %q belongs: keys must be known, sorted and unique", clip(string(got)), want)
@@ -102,27 +104,32 @@ func (r *reader) int(what string) int64 {
 	if r.err != nil {
 		return 0
 	}
-	const longest = len("-9223372036854775808")
-	i := r.pos
-	for i < len(r.data) && r.data[i] != 'e' && i-r.pos <= longest {
+	i, negative := r.pos, r.peek('-')
+	if negative {
 		i++
 	}
-	if i == len(r.data) || r.data[i] != 'e' {
-		r.fail("%s does not end, or not within 64 bits", what)
-		return 0
+	var n int64 // counts down: the lowest integer has no positive twin
+	from := i
+	for ; i < len(r.data) && '0' <= r.data[i] && r.data[i] <= '9'; i++ {
+		digit := int64(r.data[i] - '0')
+		if n < (math.MinInt64+digit)/10 {
+			r.fail("%s is no integer of 64 bits", what)
+			return 0
+		}
+		n = 10*n - digit
 	}
-	digits := r.data[r.pos:i]
-	n, err := strconv.ParseInt(string(digits), 10, 64)
-	if err != nil {
-		r.fail("%s: %q is no integer of 64 bits", what, digits)
+	switch {
+	case i == from || i == len(r.data) || r.data[i] != 'e':
+		r.fail("%s is no integer", what)
 		return 0
-	}
-	// What ParseInt takes and BEP 3 forbids: "+1", "01", "-0", "1_0" is not
-	// taken in base 10. The one canonical spelling is what we would write.
-	var room [longest]byte
-	if string(strconv.AppendInt(room[:0], n, 10)) != string(digits) {
-		r.fail("%s: %q has a leading zero or a needless sign", what, digits)
+	case r.data[from] == '0' && (i > from+1 || negative):
+		r.fail("%s has a leading zero or a needless sign", what)
 		return 0
+	case !negative && n == math.MinInt64:
+		r.fail("%s is no integer of 64 bits", what)
+		return 0
+	case !negative:
+		n = -n
 	}
 	r.pos = i + 1
 	return n

@@ -124,7 +124,8 @@ func ParseCatalogName(name string) (Key, Kind, error) {
 	if err := ValidTreeName(tree); err != nil {
 		return fail(err)
 	}
-	var path []byte
+	var room [256]byte // most paths need no more
+	path := room[:0]
 	for {
 		c, tail, more := strings.Cut(rest, "/")
 		if !more {

@@ -107,7 +107,7 @@ func TestEscapeKnown(t *testing.T) {
 		{"gitmod~4", "%67itmod~4", "gitmod~4.torrent"},
 		{"gi7eba~9", "%67i7eba~9", "gi7eba~9.torrent"},
 		{"~1000000", "%7E1000000", "~1000000.torrent"},
-		{".gitignore", "%2Egitignore", ".gitignore.torrent"},
+		{".gitignore", ".gitignore", ".gitignore.torrent"},
 		{".github", ".github", ".github.torrent"},
 		{".gitkeep", ".gitkeep", ".gitkeep.torrent"},
 	} {

@@ -5,21 +5,18 @@ import (
 	"unicode/utf8"
 )
 
-// dotFiles are the names that git treats as its own wherever they stand, with
-// the prefix NTFS falls back to for their short names. A folder of such a
-// name makes `git fsck` and every careful server refuse the whole push.
+// dotFiles are the names beside .git that `git fsck`, and with it every
+// careful server, refuses for a folder: it looks for the file's text in there.
+// With them stands the prefix that NTFS falls back to for their short names.
 var dotFiles = [...]struct{ name, short string }{
 	{"gitmodules", "gi7eba"},
 	{"gitattributes", "gi7d29"},
-	{"gitignore", "gi250a"},
-	{"mailmap", "maba30"},
 }
 
 // gitRefuses reports whether git takes the component for one of its own names
 // in any spelling that NTFS or HFS+ would fold to it. It mirrors git's
-// is_ntfs_dotgit, is_ntfs_dot_generic and is_hfs_dot_generic, and is a little
-// broader: it does not ask whether the entry is a symlink. Backslashes, which
-// NTFS takes for slashes, need no thought here: they are always escaped.
+// is_ntfs_dotgit, is_ntfs_dot_generic and is_hfs_dot_generic. Backslashes,
+// which NTFS takes for slashes, need no thought here: they are always escaped.
 func gitRefuses(s string) bool {
 	if !mayBeDotFile(s) {
 		return false
@@ -42,7 +39,7 @@ func mayBeDotFile(s string) bool {
 		return false
 	}
 	switch s[0] {
-	case '.', '~', 'g', 'G', 'm', 'M':
+	case '.', '~', 'g', 'G':
 		return true
 	}
 	return s[0] >= utf8.RuneSelf

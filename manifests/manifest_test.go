@@ -133,9 +133,11 @@ manifest.yaml:14:11: revoked: "xyz" is no serial number of up to 40 hexadecimal 
 	}
 }
 
-func TestManifestRefusesTrickyYAML(t *testing.T) {
+// trickyYAML is every way we know to make YAML explode or mean something
+// else than it shows, with a part of the error it has to get.
+func trickyYAML() map[string][2]string {
 	const head = "apiVersion: seedtree/v1\nmain: oslo\n"
-	for name, c := range map[string]struct{ text, want string }{
+	return map[string][2]string{
 		"empty":           {"", "no documents"},
 		"comments only":   {"# nothing\n", "no documents"},
 		"null":            {"null\n", "apiVersion"},
@@ -172,12 +174,16 @@ func TestManifestRefusesTrickyYAML(t *testing.T) {
 		"host with slash": {head + "sites: {oslo: {peer: 'a/b:1'}}\n", "no host name"},
 		"tracker no port": {head + "trackers: [['http:///announce']]\n", "no host name"},
 		"many problems":   {head + strings.Repeat("x: y\n", 5000), "stands already"},
-	} {
+	}
+}
+
+func TestManifestRefusesTrickyYAML(t *testing.T) {
+	for name, c := range trickyYAML() {
 		t.Run(name, func(t *testing.T) {
-			m, err := ParseManifest([]byte(c.text))
+			m, err := ParseManifest([]byte(c[0]))
 			var problems Problems
-			if !errors.As(err, &problems) || !strings.Contains(err.Error(), c.want) || m != nil {
-				t.Errorf("got %v, %v; want an error with %q", m, err, c.want)
+			if !errors.As(err, &problems) || !strings.Contains(err.Error(), c[1]) || m != nil {
+				t.Errorf("got %v, %v; want an error with %q", m, err, c[1])
 			}
 			if len(problems) > maxProblems {
 				t.Errorf("%d problems in one error", len(problems))

@@ -1,9 +1,11 @@
 package manifests
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -68,11 +70,8 @@ func CheckTarget(s string) error {
 		return errors.New("symlink target is empty")
 	case len(s) > maxTarget:
 		return fmt.Errorf("symlink target has %d bytes, more than %d", len(s), maxTarget)
-	}
-	for i := range len(s) {
-		if s[i] == 0 {
-			return errors.New("symlink target contains a NUL byte")
-		}
+	case strings.IndexByte(s, 0) >= 0:
+		return errors.New("symlink target contains a NUL byte")
 	}
 	return nil
 }
@@ -152,15 +151,17 @@ func (r *reader) path() Path {
 	b := room[:0]
 	for r.err == nil && !r.peek('e') {
 		c := r.bytes("a path component")
-		if len(b)+1+len(c) > cap(b) {
+		switch {
+		case r.err != nil:
+		case len(c) == 0:
+			r.fail("path has an empty component")
+		case len(b)+1+len(c) > cap(b):
 			r.fail("path is longer than %d bytes", cap(b))
-			break
+		case bytes.IndexByte(c, '/') >= 0:
+			r.fail("path component %q has a slash", clip(string(c)))
 		}
-		for _, x := range c {
-			if x == '/' {
-				r.fail("path component %q has a slash", clip(string(c)))
-				break
-			}
+		if r.err != nil {
+			return ""
 		}
 		if len(b) > 0 {
 			b = append(b, '/')
