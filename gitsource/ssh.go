@@ -1,9 +1,212 @@
 package gitsource
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
 	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/agent"
 )
 
-func newSSH(u *url.URL, cfg Config) (remote, error)  { return nil, errors.New("not yet") }
-func newHTTP(u *url.URL, cfg Config) (remote, error) { return nil, errors.New("not yet") }
+// newSSH makes a remote that runs git's services on an ssh server. Only what is
+// configured counts: no ~/.ssh/config, no prompts.
+func newSSH(u *url.URL, cfg Config) (remote, error) {
+	if u.Hostname() == "" || strings.Trim(u.Path, "/") == "" {
+		return nil, errors.New("it needs a host and a path, as in ssh://git@git.example/catalog.git")
+	}
+	r := &sshRemote{user: "git", host: u.Hostname(), port: "22", path: u.Path, cfg: cfg.SSH, timeout: cfg.Timeout}
+	if u.User != nil && u.User.Username() != "" {
+		r.user = u.User.Username()
+	}
+	if p := u.Port(); p != "" {
+		r.port = p
+	}
+	// ssh://host/~user/x means a path below that user's home.
+	if strings.HasPrefix(r.path, "/~") {
+		r.path = r.path[1:]
+	}
+	return &wire{address: u.Redacted(), open: r.open}, nil
+}
+
+type sshRemote struct {
+	user, host, port, path string
+	cfg                    SSH
+	timeout                time.Duration
+}
+
+// sshPipe is one command on the server.
+type sshPipe struct {
+	client  *ssh.Client
+	session *ssh.Session
+	agent   io.Closer
+	in      io.WriteCloser
+	out     io.Reader
+	stderr  *lockedTail
+}
+
+func (r *sshRemote) open(ctx context.Context, service string) (pipe, error) {
+	p := &sshPipe{stderr: &lockedTail{}}
+	auth, err := r.auth(p)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrAuth, err), p.Close())
+	}
+	addr := net.JoinHostPort(r.host, r.port)
+	keys, err := loadHostKeys(r.cfg.KnownHostsFile, addr)
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	conn, err := dial(ctx, "tcp", addr, r.timeout)
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	config := &ssh.ClientConfig{User: r.user, Auth: auth, HostKeyCallback: keys.check,
+		HostKeyAlgorithms: keys.algorithms, Timeout: r.timeout}
+	c, chans, reqs, err := ssh.NewClientConn(conn, addr, config)
+	if err != nil {
+		_ = conn.Close()
+		return nil, errors.Join(keys.explain(r.explain(err)), p.Close())
+	}
+	p.client = ssh.NewClient(c, chans, reqs)
+	if err := p.run(service + " " + shellQuote(r.path)); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// explain tells refused keys from a broken line; x/crypto has only words for it.
+func (r *sshRemote) explain(err error) error {
+	if strings.Contains(err.Error(), "unable to authenticate") {
+		return fmt.Errorf("%w: ssh user %s: %w", ErrAuth, r.user, err)
+	}
+	return err
+}
+
+func (p *sshPipe) run(command string) error {
+	var err error
+	if p.session, err = p.client.NewSession(); err != nil {
+		return err
+	}
+	if p.in, err = p.session.StdinPipe(); err != nil {
+		return err
+	}
+	if p.out, err = p.session.StdoutPipe(); err != nil {
+		return err
+	}
+	p.session.Stderr = p.stderr
+	return p.session.Start(command)
+}
+
+func (p *sshPipe) advertised() io.Reader { return p.out }
+
+func (p *sshPipe) request(body io.Reader, _ int64) (io.Reader, error) {
+	if _, err := io.Copy(p.in, body); err != nil {
+		return nil, err
+	}
+	return p.out, p.in.Close()
+}
+
+// Close hangs up. What the server said on its error channel becomes the error: a
+// missing repository is told there and nowhere else.
+func (p *sshPipe) Close() error {
+	if p.agent != nil {
+		_ = p.agent.Close()
+	}
+	if p.client != nil {
+		_ = p.client.Close()
+		if p.session != nil {
+			_ = p.session.Wait() // the copying of stderr ends with it
+		}
+	}
+	if said := p.stderr.text(); said != "" {
+		return serverError(said)
+	}
+	return nil
+}
+
+// auth gathers the keys to offer: the configured one, else the agent's, else the
+// usual files.
+func (r *sshRemote) auth(p *sshPipe) ([]ssh.AuthMethod, error) {
+	if r.cfg.KeyFile != "" {
+		signer, err := readKey(r.cfg.KeyFile, r.cfg.PassphraseFile)
+		if err != nil {
+			return nil, err
+		}
+		return []ssh.AuthMethod{ssh.PublicKeys(signer)}, nil
+	}
+	if sock := os.Getenv("SSH_AUTH_SOCK"); sock != "" {
+		if conn, err := net.Dial("unix", sock); err == nil {
+			p.agent = conn
+			return []ssh.AuthMethod{ssh.PublicKeysCallback(agent.NewClient(conn).Signers)}, nil
+		}
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return nil, fmt.Errorf("no key file is configured: %w", err)
+	}
+	var signers []ssh.Signer
+	for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
+		if signer, err := readKey(filepath.Join(home, ".ssh", name), r.cfg.PassphraseFile); err == nil {
+			signers = append(signers, signer)
+		}
+	}
+	if len(signers) == 0 {
+		return nil, errors.New("no key file is configured, no agent runs, and ~/.ssh has no key that can be read")
+	}
+	return []ssh.AuthMethod{ssh.PublicKeys(signers...)}, nil
+}
+
+func readKey(name, passphraseFile string) (ssh.Signer, error) {
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	signer, err := ssh.ParsePrivateKey(pem)
+	var locked *ssh.PassphraseMissingError
+	if errors.As(err, &locked) && passphraseFile != "" {
+		pass, err := readSecret(passphraseFile)
+		if err != nil {
+			return nil, err
+		}
+		signer, err = ssh.ParsePrivateKeyWithPassphrase(pem, []byte(pass))
+		if err != nil {
+			return nil, fmt.Errorf("ssh key %s: %w", name, err)
+		}
+		return signer, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ssh key %s: %w", name, err)
+	}
+	return signer, nil
+}
+
+// shellQuote quotes as git does, for the shell behind sshd.
+func shellQuote(s string) string {
+	return "'" + strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(s) + "'"
+}
+
+// lockedTail is a tail that the ssh library writes while we read.
+type lockedTail struct {
+	mu sync.Mutex
+	t  tail
+}
+
+func (l *lockedTail) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.t.Write(p)
+}
+
+func (l *lockedTail) text() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.t.text()
+}

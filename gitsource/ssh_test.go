@@ -1,0 +1,165 @@
+package gitsource
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/crypto/ssh/knownhosts"
+
+	"seedtree/internal/testkit"
+)
+
+func overSSH(t *testing.T, keyTypes ...string) (*testkit.GitSSH, Config, string) {
+	t.Helper()
+	repo := bareRepo(t)
+	g := testkit.ServeGitSSH(t, keyTypes...)
+	return g, Config{URLs: []string{g.URL(repo)}, Timeout: 20 * time.Second,
+		SSH: SSH{KeyFile: g.KeyFile, KnownHostsFile: g.KnownHostsFile}}, repo
+}
+
+func TestSSH(t *testing.T) {
+	g, cfg, repo := overSSH(t)
+	roundTrip(t, cfg, repo)
+	cfg.URLs = []string{g.URL(repo + "-none")}
+	if _, err := with(t, cfg).Fetch(t.Context()); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no such repository: %v", err)
+	}
+}
+
+func TestSSHHostKeys(t *testing.T) {
+	g, cfg, repo := overSSH(t)
+	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
+	s := with(t, cfg)
+	fetched(t, s)
+
+	old := ssh.FingerprintSHA256(g.HostKeys()[0])
+	g.Restart("")
+	_, err := s.Fetch(t.Context())
+	if !errors.Is(err, ErrHostKey) || errors.Is(err, ErrUnreachable) ||
+		!strings.Contains(err.Error(), old) || !strings.Contains(err.Error(), ssh.FingerprintSHA256(g.HostKeys()[0])) {
+		t.Errorf("changed host key: %v", err)
+	}
+	g.Restart("", "rsa")
+	if _, err := s.Fetch(t.Context()); !errors.Is(err, ErrHostKey) || !strings.Contains(err.Error(), old) {
+		t.Errorf("host key of another type only: %v", err)
+	}
+
+	empty := cfg
+	empty.SSH.KnownHostsFile = filepath.Join(t.TempDir(), "known_hosts")
+	if _, err := with(t, empty).Fetch(t.Context()); !errors.Is(err, ErrHostKey) {
+		t.Errorf("no known_hosts: %v", err)
+	}
+	if err := os.WriteFile(empty.SSH.KnownHostsFile, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = with(t, empty).Fetch(t.Context())
+	if !errors.Is(err, ErrHostKey) || !strings.Contains(err.Error(), ssh.FingerprintSHA256(g.HostKeys()[0])) {
+		t.Fatalf("unknown host: %v", err)
+	}
+	// The line that the error offers is the one to add.
+	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
+	if err := os.WriteFile(empty.SSH.KnownHostsFile, []byte(lines[len(lines)-1]+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fetched(t, with(t, empty))
+}
+
+func TestSSHSeveralHostKeysOneKnown(t *testing.T) {
+	g, cfg, repo := overSSH(t, "ed25519", "ecdsa", "rsa")
+	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
+	for _, key := range g.HostKeys() {
+		cfg.SSH.KnownHostsFile = filepath.Join(t.TempDir(), "known_hosts")
+		line := knownhosts.Line([]string{knownhosts.Normalize(g.Addr)}, key) + "\n"
+		if err := os.WriteFile(cfg.SSH.KnownHostsFile, []byte(line), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := with(t, cfg).Fetch(t.Context()); err != nil {
+			t.Errorf("only %s is known: %v", key.Type(), err)
+		}
+	}
+}
+
+func TestSSHKeys(t *testing.T) {
+	_, cfg, repo := overSSH(t)
+	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
+	dir := t.TempDir()
+	wrong := cfg
+	wrong.SSH.KeyFile = filepath.Join(dir, "wrong")
+	testkit.WriteSSHKey(t, wrong.SSH.KeyFile, "ed25519", "")
+	if _, err := with(t, wrong).Fetch(t.Context()); !errors.Is(err, ErrAuth) || errors.Is(err, ErrUnreachable) {
+		t.Errorf("a key that is not let in: %v", err)
+	}
+	locked := cfg
+	locked.SSH.KeyFile = filepath.Join(dir, "locked")
+	testkit.WriteSSHKey(t, locked.SSH.KeyFile, "ed25519", "open sesame")
+	if _, err := with(t, locked).Fetch(t.Context()); !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), locked.SSH.KeyFile) {
+		t.Errorf("a key behind a passphrase: %v", err)
+	}
+	locked.SSH.PassphraseFile = filepath.Join(dir, "passphrase")
+	for text, readable := range map[string]bool{"wrong": false, "open sesame\n": true} {
+		if err := os.WriteFile(locked.SSH.PassphraseFile, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		signer, err := readKey(locked.SSH.KeyFile, locked.SSH.PassphraseFile)
+		if (err == nil) != readable || (signer != nil) != readable {
+			t.Errorf("passphrase %q: %v", text, err)
+		}
+	}
+}
+
+func TestSSHSilence(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() // its backlog accepts, and nobody ever answers
+	g, cfg, repo := overSSH(t)
+	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
+	cfg.Timeout = 300 * time.Millisecond
+	mute := cfg
+	mute.URLs = []string{"ssh://git@" + l.Addr().String() + "/catalog.git"}
+	bounded(t, func() {
+		if _, err := with(t, mute).Fetch(t.Context()); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("a server that accepts and says nothing: %v", err)
+		}
+	})
+	// One that lets us in and then says nothing.
+	g.Restart("ForceCommand sleep 30")
+	line := knownhosts.Line([]string{knownhosts.Normalize(g.Addr)}, g.HostKeys()[0]) + "\n"
+	if err := os.WriteFile(cfg.SSH.KnownHostsFile, []byte(line), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Timeout = 2 * time.Second // enough for the handshake on a busy machine
+	bounded(t, func() {
+		if _, err := with(t, cfg).Fetch(t.Context()); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("a command that says nothing: %v", err)
+		}
+	})
+	cfg.Timeout = time.Minute
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	bounded(t, func() {
+		if _, err := with(t, cfg).Fetch(ctx); !errors.Is(err, ErrUnreachable) {
+			t.Errorf("the caller's deadline: %v", err)
+		}
+	})
+}
+
+// bounded fails when do does not come back although its deadline passed long ago.
+func bounded(t *testing.T, do func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { defer close(done); do() }()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("hangs")
+	}
+}
