@@ -35,9 +35,9 @@ func NewFileAt(t testing.TB, tree, path string, data []byte, modTime time.Time) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := metainfo{
+	m := manifests.Metainfo{
 		Tree: tree, Path: p, Length: int64(len(data)),
-		PieceLength: pieceLengthOf(int64(len(data))), ModTime: modTime,
+		PieceLength: manifests.PieceLength(int64(len(data))), ModTime: modTime,
 	}
 	for rest := data; len(rest) > 0; {
 		n := min(int64(len(rest)), m.PieceLength)
@@ -45,7 +45,7 @@ func NewFileAt(t testing.TB, tree, path string, data []byte, modTime time.Time) 
 		m.Pieces = append(m.Pieces, sum[:]...)
 		rest = rest[n:]
 	}
-	return File{Entry: m.Entry(), Metainfo: m.Encode(), Data: data}
+	return File{Entry: m.Entry(false), Metainfo: m.Encode(), Data: data}
 }
 
 // Random returns n bytes that depend on seed alone.
@@ -102,7 +102,7 @@ func (f File) Without(missing ...int) []byte {
 	return have
 }
 
-func (f File) pieceLength() int64 { return pieceLengthOf(f.Entry.Length) }
+func (f File) pieceLength() int64 { return manifests.PieceLength(f.Entry.Length) }
 
 func (f File) pieces() int {
 	return int((f.Entry.Length + f.pieceLength() - 1) / f.pieceLength())

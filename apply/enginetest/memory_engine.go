@@ -57,10 +57,14 @@ func (m *Memory) add(a apply.Addition) error {
 	if t := m.torrents[a.Entry.InfoHash]; t != nil && t.root == a.Root {
 		return nil
 	}
-	if err := belongs(a.Metainfo, a.Entry); err != nil {
+	meta, err := manifests.DecodeMetainfo(a.Metainfo)
+	if err != nil {
 		return err
 	}
-	t := &held{entry: a.Entry, pieceLength: pieceLengthOf(a.Entry.Length), root: a.Root, readOnly: a.ReadOnly}
+	if meta.InfoHash() != a.Entry.InfoHash || meta.Tree != a.Entry.Tree || meta.Path != a.Entry.Path {
+		return fmt.Errorf("metainfo is that of %s/%s, torrent %s", meta.Tree, meta.Path, meta.InfoHash())
+	}
+	t := &held{entry: a.Entry, pieceLength: meta.PieceLength, root: a.Root, readOnly: a.ReadOnly}
 	t.have = slices.Clone(a.Have)
 	if t.have == nil {
 		t.have = make([]byte, (t.pieces()+7)/8)
