@@ -28,6 +28,15 @@ type Engine interface {
 	Close() error
 }
 
+// Introducer is an optional interface of engines that can be told, for all
+// torrents they hold and will hold, where the other sites are now. The manifest
+// of the applied revision says so: a new tracker is a commit, not new torrents.
+type Introducer interface {
+	// Introduce replaces what earlier calls and additions said. Equal calls
+	// must be cheap: there is one per pass.
+	Introduce(ctx context.Context, trackers [][]string, peers []string) error
+}
+
 // Meter is the second, optional interface of engines that count traffic.
 type Meter interface {
 	// Traffic returns payload bytes moved since the engine was opened.

@@ -1,0 +1,21 @@
+package apply
+
+// SetStep lets a test be told before every change to the file system or the
+// engine; a panic in it is a process killed at that moment.
+func (s *Site) SetStep(step func(op string)) { s.step = step }
+
+// SameTime and ModeFor are tested as the pure functions that they are.
+var (
+	SameTime = sameTime
+	ModeFor  = modeFor
+)
+
+// PublicPart is an action without what only Execute needs.
+func PublicPart(a Action) Action {
+	return Action{Kind: a.Kind, Entry: a.Entry, From: a.From, Reason: a.Reason, Bytes: a.Bytes}
+}
+
+// Lost, Early and Releases show the private parts of an action.
+func (a Action) Lost() bool    { return a.lost }
+func (a Action) Early() bool   { return a.early }
+func (a Action) Releases() int { return len(a.release) }

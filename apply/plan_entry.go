@@ -1,0 +1,212 @@
+package apply
+
+import (
+	"seedtree/manifests"
+)
+
+// regular is the truth table for a listed regular file of a follower.
+//
+//	engine has it | file at path              | action
+//	no            | length and time as listed | Adopt
+//	no            | other, older or absent    | Move, Restore, Copy or Add: see supply
+//	in staging    | any                       | wait, or Place when complete
+//	in place      | as listed                 | in sync (Attributes for the mode)
+//	in place      | missing or differing      | drift, then as if the engine had it not
+//	elsewhere, or with an error               | let go of, then as if the engine had it not
+func (p *planner) regular(e manifests.Entry) {
+	v := p.o.Trees[e.Tree]
+	t, where := p.placeOf(e, v)
+	st := p.file(e.Key())
+	found := compare(e, st)
+	this := []manifests.InfoHash{e.InfoHash}
+	there := found == asListed || found == otherMode
+
+	switch {
+	case where == nowhere && there:
+		p.adopt(e, nil, "it is there with the listed length and time")
+	case where == nowhere:
+		p.need(e, nil, missingOr(found))
+
+	case where == inStaging && t.Done() && v.Staged[e.InfoHash].Size >= 0:
+		p.act(Action{Kind: Place, Entry: e, Reason: "fetched"})
+	case where == inStaging && t.Done():
+		p.need(e, this, "the client says complete, but staging has no file")
+	case where == inStaging && (t.State == Downloading || t.State == Checking) && t.Err == "":
+		p.wait(e, t.Left)
+	case where == inStaging && p.o.Recent[e.InfoHash]:
+		p.wait(e, t.Left)
+		p.problem(e, t)
+	case where == inStaging:
+		p.need(e, this, "the client stopped: "+words(t))
+
+	case where == inPlace && found == asListed && t.Done():
+		p.plan.InSync++
+	case where == inPlace && found == otherMode && t.Done():
+		p.attributes(e, "the executable bit differs")
+	case where == inPlace && there && t.State == Checking:
+		p.wait(e, 0)
+	case where == inPlace && there && p.o.Recent[e.InfoHash]:
+		p.problem(e, t)
+	case where == inPlace && there:
+		p.adopt(e, this, "the client does not seed it: "+words(t))
+	case where == inPlace && found == otherTime && p.untouched(e, st):
+		p.attributes(e, "the listed time changed")
+	case where == inPlace && p.report():
+		p.drifted(e)
+	case where == inPlace:
+		p.drifted(e)
+		p.need(e, this, "drift: "+missingOr(found))
+
+	case there: // elsewhere
+		p.adopt(e, this, "it is there; the client looked elsewhere")
+	default:
+		p.need(e, this, missingOr(found))
+	}
+}
+
+// untouched reports whether the file still is what we put there for an older
+// revision that had the same bytes with another time.
+func (p *planner) untouched(e manifests.Entry, st FileState) bool {
+	old, ok := p.d.ownedAt(e.Key())
+	return ok && old.InfoHash == e.InfoHash && sameTime(old.ModTime, st.ModTime)
+}
+
+func (p *planner) report() bool { return p.o.Drift == Report }
+
+func (p *planner) drifted(e manifests.Entry) {
+	p.plan.Drift++
+	p.plan.Differs = append(p.plan.Differs, e.Key())
+}
+
+func (p *planner) adopt(e manifests.Entry, release []manifests.InfoHash, reason string) {
+	p.act(Action{Kind: Adopt, Entry: e, Reason: reason, Bytes: e.Length, release: release})
+}
+
+func (p *planner) attributes(e manifests.Entry, reason string) {
+	p.act(Action{Kind: Attributes, Entry: e, Reason: reason})
+}
+
+func (p *planner) need(e manifests.Entry, release []manifests.InfoHash, reason string) {
+	p.needs = append(p.needs, need{e, release, reason})
+}
+
+func (p *planner) problem(e manifests.Entry, t Torrent) {
+	p.plan.Problems[e.Key()] = "the client does not get on with it: " + words(t)
+}
+
+func words(t Torrent) string {
+	switch {
+	case t.Err != "":
+		return t.Err
+	case t.Left > 0:
+		return "it misses bytes and does not fetch them"
+	default:
+		return "it is stopped"
+	}
+}
+
+func missingOr(m match) string {
+	switch m {
+	case absent:
+		return "it is not there"
+	case otherTime:
+		return "its time differs"
+	default:
+		return "it differs"
+	}
+}
+
+// source is the truth table for any listed entry at main, where the files are
+// the truth: nothing is ever written, and what differs waits for a build.
+//
+//	engine has it        | file at path | action
+//	no, or not in place  | as listed    | Adopt, read-only, unread: this site hashed it itself
+//	in place and seeding | as listed    | in sync
+//	in place, an error   | as listed    | Adopt again, its bytes checked
+//	any                  | differing    | Forget; build pending
+func (p *planner) source(e manifests.Entry) {
+	if e.Kind != manifests.Regular {
+		if p.asWanted(e) {
+			p.plan.InSync++
+		} else {
+			p.pending(e)
+		}
+		return
+	}
+	v := p.o.Trees[e.Tree]
+	t, where := p.placeOf(e, v)
+	found := compare(e, p.file(e.Key()))
+	this := []manifests.InfoHash{e.InfoHash}
+	there := found == asListed || found == otherMode
+	switch {
+	case !there && where == nowhere:
+		p.pending(e)
+	case !there:
+		p.pending(e)
+		p.act(Action{Kind: Forget, Entry: e, Reason: "source changed, build pending", release: this})
+	case where == nowhere:
+		p.act(Action{Kind: Adopt, Entry: e, Reason: "main's own file"})
+	case where == inPlace && t.Done():
+		p.plan.InSync++
+	case where == inPlace && t.State == Checking:
+		p.wait(e, 0)
+	case where == inPlace && p.o.Recent[e.InfoHash]:
+		p.problem(e, t)
+	case where == inPlace:
+		p.adopt(e, this, "the client does not seed it: "+words(t))
+	default:
+		p.act(Action{Kind: Adopt, Entry: e, Reason: "main's own file", release: this})
+	}
+}
+
+func (p *planner) pending(e manifests.Entry) {
+	p.plan.pending++
+	p.drifted(e)
+}
+
+// special is the table for entries that need no engine: they are as wanted or
+// they are made.
+func (p *planner) special(e manifests.Entry) {
+	st := p.file(e.Key())
+	old, ours := p.d.ownedAt(e.Key())
+	drifted := ours && old.Equal(e)
+	switch {
+	case p.asWanted(e):
+		p.plan.InSync++
+	case e.Kind == manifests.Empty && st.Type == RegularFile && st.Size == 0:
+		p.attributes(e, "the executable bit differs")
+	case drifted && p.report():
+		p.drifted(e)
+	default:
+		if drifted {
+			p.drifted(e)
+		}
+		a := Action{Kind: Create, Entry: e, Reason: e.Kind.String()}
+		if ours && old.Kind == manifests.Regular && p.holds(old) {
+			a.release = []manifests.InfoHash{old.InfoHash}
+		}
+		p.act(a)
+		p.obstructions(e)
+	}
+}
+
+// asWanted compares an entry that is no regular file with what stands there.
+func (p *planner) asWanted(e manifests.Entry) bool {
+	st := p.file(e.Key())
+	switch e.Kind {
+	case manifests.Empty:
+		return st.Type == RegularFile && st.Size == 0 && st.Executable == e.Executable
+	case manifests.Symlink:
+		return st.Type == Link && st.Target == e.Target
+	case manifests.EmptyDir:
+		return st.Type == Directory
+	default:
+		return false
+	}
+}
+
+// holds reports whether the engine has an entry's torrent.
+func (p *planner) holds(e manifests.Entry) bool {
+	_, held := p.o.Torrents[e.InfoHash]
+	return held
+}

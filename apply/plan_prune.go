@@ -1,0 +1,185 @@
+package apply
+
+import (
+	"bytes"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"seedtree/manifests"
+)
+
+// prunes plans the removal of what was put here and is no longer listed.
+//
+//	listed | ours | action
+//	no     | yes  | Prune: torrent removed, file to the trash
+//	no     | no   | never touched; counted as foreign
+func (p *planner) prunes() {
+	seen := map[manifests.Key]bool{}
+	base := p.wanted.Len()
+	var gone []Action
+	lost := 0
+	for _, l := range p.d.owned() {
+		base = max(base, l.Len())
+		for e := range l.All() {
+			if seen[e.Key()] {
+				continue
+			}
+			seen[e.Key()] = true
+			a, ok := p.prune(e)
+			if !ok {
+				continue
+			}
+			if a.lost {
+				lost++
+			}
+			gone = append(gone, a)
+		}
+	}
+	why := p.holdWhy(lost, base)
+	for _, a := range gone {
+		switch {
+		case p.wanted.Len() == 0, a.lost && why != "":
+			p.plan.Held = append(p.plan.Held, a)
+			p.keep[a.Entry.InfoHash] = true
+		default:
+			p.act(a)
+		}
+	}
+	if len(p.plan.Held) > 0 {
+		p.plan.HeldWhy = why
+	}
+}
+
+// holdWhy says why removals have to wait; "" when they need not.
+func (p *planner) holdWhy(lost, base int) string {
+	switch {
+	case p.wanted.Len() == 0:
+		return "the listing is empty: nothing is removed"
+	case p.d.AllowPrune, p.d.Manifest == nil:
+		return ""
+	case p.d.Manifest.Prune.Limit.Allows(lost, base):
+		return ""
+	}
+	limit := p.d.Manifest.Prune.Limit
+	return fmt.Sprintf("%d of %d entries would be removed; the limit is %d %% and %d files", lost, base, limit.Percent, limit.Files)
+}
+
+// prune looks at one owned entry.
+func (p *planner) prune(e manifests.Entry) (Action, bool) {
+	if _, listed := p.wanted.Get(e.Key()); listed || p.plan.Stopped[e.Tree] != "" || p.plan.sources[e.Tree] || p.used[e.Key()] {
+		return Action{}, false
+	}
+	v := p.o.Trees[e.Tree]
+	if v == nil || v.FoldsCase && p.listedFolded(e) {
+		return Action{}, false
+	}
+	t, held := p.o.Torrents[e.InfoHash]
+	seeding := held && t.Root == v.Root
+	if _, listedNow := p.d.Listing.Get(e.Key()); listedNow && e.Kind == manifests.Regular && !seeding {
+		// Listed, but not for this site: without a torrent in place nothing
+		// says that this file is of our making.
+		return Action{}, false
+	}
+	a := Action{Kind: Prune, Entry: e, Reason: "no longer listed", early: p.early[e.Key()]}
+	if held {
+		a.release = []manifests.InfoHash{e.InfoHash}
+	}
+	st := p.file(e.Key())
+	switch {
+	case e.Kind == manifests.Regular && st.Type == RegularFile:
+		a.Bytes = st.Size
+		a.lost = !p.wanted.HasContent(e.Content)
+	case e.Kind == manifests.Empty && st.Type == RegularFile,
+		e.Kind == manifests.Symlink && st.Type == Link,
+		e.Kind == manifests.EmptyDir && st.Type == Directory && !p.dirListed(e.Key()):
+		a.lost = true
+	default:
+		return Action{}, false // nothing of ours stands there
+	}
+	return a, true
+}
+
+// listedFolded reports whether a listed entry has the same name but for case:
+// on such a file system removing the one would remove the other.
+func (p *planner) listedFolded(e manifests.Entry) bool {
+	if p.folded == nil {
+		p.folded = map[manifests.Key]bool{}
+		for o := range p.wanted.All() {
+			p.folded[manifests.Key{Tree: o.Tree, Path: manifests.Path(fold(o.Path))}] = true
+		}
+	}
+	return p.folded[manifests.Key{Tree: e.Tree, Path: manifests.Path(fold(e.Path))}]
+}
+
+// dirListed reports whether any listed entry stands inside a directory.
+func (p *planner) dirListed(k manifests.Key) bool {
+	if p.dirs == nil {
+		p.dirs = map[manifests.Key]bool{}
+		for e := range p.wanted.All() {
+			for dir, ok := e.Path.Dir(); ok; dir, ok = dir.Dir() {
+				at := manifests.Key{Tree: e.Tree, Path: dir}
+				if p.dirs[at] {
+					break
+				}
+				p.dirs[at] = true
+			}
+		}
+	}
+	return p.dirs[k]
+}
+
+// forgets plans to stop seeding what nothing lists and no action lets go of.
+func (p *planner) forgets() {
+	if p.wanted.Len() == 0 {
+		return // as with prunes: an empty listing is no reason to end anything
+	}
+	released := map[manifests.InfoHash]bool{}
+	for _, a := range p.plan.Actions {
+		for _, h := range a.release {
+			released[h] = true
+		}
+	}
+	for _, h := range p.unlisted() {
+		if released[h] || p.keep[h] {
+			continue
+		}
+		e, ok := p.d.entryOf(h, p.wanted)
+		if !ok {
+			e.InfoHash = h
+		}
+		if p.plan.Stopped[e.Tree] != "" || p.inStoppedTree(p.o.Torrents[h].Root) {
+			continue
+		}
+		p.act(Action{Kind: Forget, Entry: e, Reason: "nothing lists this torrent", release: []manifests.InfoHash{h}})
+	}
+}
+
+// inStoppedTree reports whether a torrent's data is in a tree that nothing may
+// be done about now.
+func (p *planner) inStoppedTree(root string) bool {
+	for name := range p.plan.Stopped {
+		if v := p.o.Trees[name]; v != nil && (root == v.Root || strings.HasPrefix(root, v.Root+string(filepath.Separator))) {
+			return true
+		}
+	}
+	return false
+}
+
+// sortHashes puts hashes in the order of their bytes.
+func sortHashes(all []manifests.InfoHash) {
+	slices.SortFunc(all, func(a, b manifests.InfoHash) int { return bytes.Compare(a[:], b[:]) })
+}
+
+// unlisted returns the hashes of our torrents that are not wanted, in order.
+func (p *planner) unlisted() []manifests.InfoHash {
+	var all []manifests.InfoHash
+	for h := range p.o.Torrents {
+		if _, listed := p.wanted.ByInfoHash(h); !listed {
+			all = append(all, h)
+		}
+	}
+	sortHashes(all)
+	return all
+}
