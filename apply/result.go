@@ -29,13 +29,12 @@ type Result struct {
 	BytesMissing int64           // still to fetch
 	Missing      []manifests.Key // a sample of what is being fetched
 
-	// Applied: every action was issued.
+	// Applied: every action was issued, and nothing visible stems from an older
+	// revision any more, so that Desired.Listing alone is the next
+	// Desired.Owned. Until then what was owned stays owned: a file that waits
+	// for its new version still is the old version, and when it goes its bytes
+	// must be known by name.
 	Applied bool
-	// Supersedes: nothing here stems from an older revision any more, so that
-	// Desired.Listing alone is the next Desired.Owned. Until then, what was
-	// owned stays owned: a file that waits for its new version still is the
-	// old version, and its bytes must be known by their name when it goes.
-	Supersedes bool
 	// Complete: every wanted entry is in place, its bytes checked.
 	Complete bool
 }
@@ -109,8 +108,7 @@ func (x *execution) finish() {
 	}
 	// What the plan could do nothing about does not keep the rest from having
 	// been applied: a name this file system cannot hold would do so for ever.
-	r.Applied = len(r.Errors) == 0 && len(r.Stopped) == 0 && r.Held == 0 && r.Postponed == 0
-	r.Supersedes = r.Applied && !x.oldVersions()
+	r.Applied = len(r.Errors) == 0 && len(r.Stopped) == 0 && r.Held == 0 && r.Postponed == 0 && !x.oldVersions()
 	for k, why := range p.Problems {
 		r.Errors = append(r.Errors, EntryError{k, "plan", errors.New(why)})
 	}

@@ -79,7 +79,7 @@ type Desired struct {
 	Listing  *manifests.Listing
 	// Metainfo returns the catalog's .torrent of a listed regular file.
 	Metainfo func(manifests.Entry) ([]byte, error)
-	// Owned is the listing of the last revision whose Result said Supersedes,
+	// Owned is the listing of the last revision whose Result said Applied,
 	// as filtered for this site at that time (see Wanted). What is in it and no
 	// longer listed was put here by us and may be pruned. nil: nothing is known.
 	Owned *manifests.Listing

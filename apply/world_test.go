@@ -151,7 +151,7 @@ func (w *world) pass(d apply.Desired) *apply.Result {
 	p := w.plan(d)
 	r, err := w.site.Execute(w.t.Context(), d, p)
 	must(w.t, err)
-	if r.Supersedes {
+	if r.Applied {
 		w.owned, w.earlier = d.Listing, nil
 	}
 	return r
