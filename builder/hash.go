@@ -254,6 +254,9 @@ func (w *work) open() (*os.File, error) {
 	}
 	f, err := w.dir.root.OpenFile(w.c.info.Name(), os.O_RDONLY|nonblock, 0)
 	if err != nil {
+		if changed := w.verify(w.c.info); changed != nil {
+			return nil, changed // by a link, say: that is the fault, not where it leads
+		}
 		return nil, err
 	}
 	info, err := f.Stat()

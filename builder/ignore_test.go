@@ -132,6 +132,7 @@ func ignorePaths() []string {
 
 func TestIgnoreAgainstGit(t *testing.T) {
 	paths := ignorePaths()
+	dir := gitDir(t, paths)
 	for _, c := range []string{
 		"foo", "/foo", "foo/", "d/", "/d/a", "d/a", "*", "/*", "*/", "**", "/**", "**/", "*.o\n!foo.o", "[!z]", "d/[!z]", "[^z]", "[a-c]", "[]-]", "[!]a]",
 		"d/**\n!d/keep/\n!d/keep/a", "d/**\n!d/**/a", "d/*\n!d/keep", "d/**\n!d/keep", "d/**\n!d/*/", "**/a", "d/**/a", "d/**/g/a", "a/**", "**/keep/**", "foo**/bar",
@@ -141,7 +142,6 @@ func TestIgnoreAgainstGit(t *testing.T) {
 		"\xef\xbb\xbffoo", "foo\r\nb\r", "foo\x00bar", "*a*b*c*", "[a-]", "[!-]", "[]", "[!]", "d//a", "./foo", "d/../foo", "**/**/a", "**/f/**/foo", "***", "a***", "d/***/a",
 		"e/d/", "/e/d/*\n!/e/d/keep/\n/e/d/keep/*\n!/e/d/keep/a", "cache*", "empty", "empty/", "*.torrent/", ".*", "!.hidden\n.*", "[[:space:]]", "x[[:space:]]", "**/\\foo", `d\/a`, `d/**\/a`,
 	} {
-		dir := gitDir(t, paths)
 		if err := os.WriteFile(filepath.Join(dir, ".gitignore"), []byte(c), 0o644); err != nil {
 			t.Fatal(err)
 		}
