@@ -1,12 +1,15 @@
 package builder
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -107,50 +110,44 @@ func TestNeverStill(t *testing.T) {
 	}
 }
 
-// A writer that never rests: whatever is listed was on the disk as a whole at
-// some moment. Each version of the file is one letter from end to end.
+// A writer at work while the file is hashed: whatever is listed was on the
+// disk as a whole at some moment. Each version is one letter from end to end,
+// and is written backwards, towards the reader.
 func TestNeverAMixture(t *testing.T) {
-	const size = 3 << 20
-	version := func(i int) string { return strings.Repeat(string(rune('a'+i%26)), size) }
-	whole := map[manifests.Content]bool{}
-	for i := range 26 {
-		whole[contentOf(version(i))] = true
-	}
-	f := newFixture(t)
-	f.write("x", version(0))
-	ctx, stop := context.WithCancel(t.Context())
-	var writer sync.WaitGroup
-	defer writer.Wait()
-	defer stop()
-	writer.Go(func() {
-		for i := 1; ctx.Err() == nil; i++ {
-			if err := os.WriteFile(f.path("x"), []byte(version(i)), 0o644); err != nil {
-				t.Error(err)
-				return
+	const size, step = 32 << 20, 1 << 20
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+		f := newFixture(t)
+		f.write("x", strings.Repeat("a", size))
+		h, err := os.OpenFile(f.path("x"), os.O_WRONLY, 0)
+		f.must(err)
+		var hashed atomic.Int64
+		f.o.Pool = pieces.New(1).Counting(&hashed)
+		var writer sync.WaitGroup
+		writer.Go(func() {
+			bs := bytes.Repeat([]byte("b"), step)
+			for hashed.Load() == 0 {
+				runtime.Gosched()
 			}
-			// Now and then still for long enough to be hashed.
-			if i%8 == 0 {
-				select {
-				case <-time.After(120 * time.Millisecond):
-				case <-ctx.Done():
+			for at := int64(size - step); at >= 0; at -= step {
+				if _, err := h.WriteAt(bs, at); err != nil {
+					t.Error(err)
 				}
 			}
-		}
-	})
-	hashed := 0
-	for deadline := time.Now().Add(10 * time.Second); hashed < 3 && time.Now().Before(deadline); {
+		})
 		r, err := f.build()
-		f.must(err)
-		for e := range r.Listing.All() {
-			if e.Kind == manifests.Regular && e.Length == size && !whole[e.Content] {
-				t.Fatal("a mixture of versions is listed")
+		writer.Wait()
+		f.must(errors.Join(err, h.Close()))
+		if hashed.Load() == size {
+			e, _ := r.Listing.Get(manifests.Key{Tree: "t", Path: "x"})
+			if as := contentOf(strings.Repeat("a", size)); e.Content != as {
+				t.Fatal("hashed once, and it is a mixture")
 			}
-			hashed++
+			continue // the writer came too late: this tested nothing
 		}
+		f.wantContent(r.Listing, "x", strings.Repeat("b", size))
+		return
 	}
-	if hashed == 0 {
-		t.Fatal("nothing was ever hashed: the test tests nothing")
-	}
+	t.Fatal("the writer never met the reader")
 }
 
 // Two writes within the resolution of the time stamp: the file is not hashed

@@ -1,0 +1,92 @@
+package builder
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+	"testing"
+
+	"seedtree/internal/pieces"
+)
+
+// What becomes of a directory between the look at its name and its opening.
+func TestDirectoryChangesUnderTheScan(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(f *fixture)
+		failed bool
+	}{
+		{"gone", func(*fixture) {}, false},
+		{"another directory", func(f *fixture) { f.must(os.Rename(f.path("other"), f.path("d"))) }, true},
+		{"a pipe", func(f *fixture) { f.must(syscall.Mkfifo(f.path("d"), 0o644)) }, true},
+		{"a file", func(f *fixture) { f.write("d", "x") }, true},
+		{"a link to another directory", func(f *fixture) { f.must(os.Symlink("other", f.path("d"))) }, true},
+		{"a link out of the tree", func(f *fixture) { f.must(os.Symlink(f.t.TempDir(), f.path("d"))) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.write("d/x", "listed")
+			f.write("other/x", "never to be taken for d/x")
+			f.write("other/y", "never to be taken for d/y")
+			s, _ := f.scanner()
+			info, err := s.src.root.Lstat("d")
+			f.must(err)
+			f.must(os.Rename(f.path("d"), f.path("d.away"))) // not removed: inodes are given out again
+			c.change(f)
+			n, err := s.subdir(s.src.root, "d", info, nil)
+			if f.must(err); (n == 1) != c.failed || len(s.out.candidates)+len(s.out.entries) != 0 {
+				t.Fatalf("subdir found %d entries: %+v", n, s.out)
+			}
+			if c.failed != (len(s.out.failed) == 1) || c.failed != (len(s.out.hidden) == 1) {
+				t.Fatalf("failed %v, hidden %v", s.out.failed, s.out.hidden)
+			}
+			if c.name == "another directory" && !errors.Is(s.out.failed[0], pieces.ErrChanged) {
+				t.Fatalf("failed %v", s.out.failed)
+			}
+		})
+	}
+}
+
+// A name that is gone when it is looked at was never there.
+func TestNamesVanishUnderTheScan(t *testing.T) {
+	f := newFixture(t)
+	f.write("a", "aa")
+	f.write("b", "bb")
+	s, list := f.scanner()
+	f.must(os.Remove(f.path("a")))
+	n, err := s.walk(s.src.root, "", list, nil)
+	if err != nil || n != 1 || len(s.out.candidates) != 1 || len(s.out.failed) != 0 {
+		t.Fatalf("found %d, %v: %+v", n, err, s.out)
+	}
+}
+
+func (f *fixture) scanner() (*scanner, []fs.DirEntry) {
+	f.t.Helper()
+	root, err := os.OpenRoot(f.dir)
+	f.must(err)
+	f.t.Cleanup(func() { _ = root.Close() })
+	list, err := readDir(root)
+	f.must(err)
+	return &scanner{ctx: f.t.Context(), src: &source{tree: "t", dir: f.dir, root: root}, out: &findings{}, seen: func() {}}, list
+}
+
+// Directories are closed when their files are read: a tree has more of them
+// than a process may open.
+func TestOpenDirectoriesAreBounded(t *testing.T) {
+	f := newFixture(t)
+	for i := range 600 {
+		f.write(fmt.Sprintf("%d/%d/x", i%20, i), fmt.Sprint(i))
+	}
+	var old syscall.Rlimit
+	f.must(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old))
+	low := old
+	low.Cur = 250
+	f.must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
+	defer func() { f.must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)) }()
+	r := f.commit()
+	if r.Listing.Len() != 600 || len(r.Failed) != 0 {
+		t.Fatalf("listed %d, failed %v", r.Listing.Len(), r.Failed)
+	}
+}
