@@ -18,17 +18,19 @@ import (
 	"seedtree/manifests"
 )
 
-// What happens to a file between the scan and its hashing. Each case begins
-// with "x" listed with other bytes, which is what has to stay listed when the
-// new ones cannot be had.
-func TestChangesUnderTheReader(t *testing.T) {
-	const listed, fresh, newer = "listed bytes", "fresh bytes, seen by the scan", "newer bytes"
-	for _, c := range []struct {
-		name   string
-		change func(f *fixture)
-		want   string // content listed after; "": not listed
-		failed string
-	}{
+// The bytes of "d/x": what is listed before, what the scan sees, and what is
+// there when the file is hashed.
+const listed, fresh, newer = "listed bytes", "fresh bytes, seen by the scan", "newer bytes"
+
+type readerCase struct {
+	name   string
+	change func(f *fixture)
+	want   string // content listed after; "": not listed
+	failed string
+}
+
+func readerCases() []readerCase {
+	return []readerCase{
 		{"overwritten", func(f *fixture) { f.must(os.WriteFile(f.path("d/x"), []byte(newer), 0o644)) }, newer, ""},
 		{"grown", func(f *fixture) {
 			h, err := os.OpenFile(f.path("d/x"), os.O_APPEND|os.O_WRONLY, 0)
@@ -61,7 +63,13 @@ func TestChangesUnderTheReader(t *testing.T) {
 			f.must(os.RemoveAll(f.path("d")))
 			f.must(syscall.Mkfifo(f.path("d"), 0o644))
 		}, listed, "not a directory"},
-	} {
+	}
+}
+
+// What happens to a file between the scan and its hashing. What was listed
+// stays so when the new bytes cannot be had.
+func TestChangesUnderTheReader(t *testing.T) {
+	for _, c := range readerCases() {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFixture(t)
 			f.write("keep", "kk")

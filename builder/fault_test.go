@@ -122,7 +122,8 @@ func TestHostileNames(t *testing.T) {
 	f := newFixture(t)
 	names := []string{
 		"\u00e9", "e\u0301", "new\nline", "tab\t", "bad\xff\xfeutf8", ".hidden", "-dash", " space ", "a", "A", "a.torrent/b", "a.torrent/b.torrent",
-		".git/config", ".GIT/x", "git~1", ".gitmodules", "d/.git", "%41", "back\\slash", "x.empty", "y.dir/z.symlink", "..."}
+		".git/config", ".GIT/x", "git~1", ".gitmodules", "d/.git", "%41", "back\\slash", "x.empty", "y.dir/z.symlink", "...",
+	}
 	for _, n := range names {
 		f.write(n, "bytes of "+n)
 	}

@@ -36,11 +36,11 @@ type findings struct {
 
 // scanner walks one source.
 type scanner struct {
-	ctx     context.Context
-	src     *source
-	out     *findings
-	cached  func(*candidate) bool // takes the previous entry over, if it still holds
-	seen    func()
+	ctx    context.Context
+	src    *source
+	out    *findings
+	cached func(*candidate) bool // takes the previous entry over, if it still holds
+	seen   func()
 	// leave names places to leave out with all below them, want the regular
 	// files to look at; nil: none and all.
 	leave func(path string) bool
