@@ -7,6 +7,16 @@ import (
 	"seedtree/manifests"
 )
 
+// What can be wrong with a client as a whole, found with errors.Is.
+var (
+	// ErrEngineUnreachable: the client does not answer, or not yet. Nothing
+	// was learnt and nothing need be changed; a later pass may succeed.
+	ErrEngineUnreachable = errors.New("BitTorrent client is unreachable")
+	// ErrEngineConfig: the client answers, but not to us: wrong password, too
+	// old, another directory under the same name. Waiting does not help.
+	ErrEngineConfig = errors.New("BitTorrent client cannot be used as configured")
+)
+
 // Engine is a BitTorrent client that holds torrents for one site. It never
 // decides and never deletes, renames or truncates data below a tree root.
 // Methods may be called by one goroutine at a time.
