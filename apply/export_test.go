@@ -1,8 +1,13 @@
 package apply
 
+import "os"
+
 // SetStep lets a test be told before every change to the file system or the
 // engine; a panic in it is a process killed at that moment.
 func (s *Site) SetStep(step func(op string)) { s.step = step }
+
+// SetFsync lets a test do without waiting for the disk, or watch who waits.
+func (s *Site) SetFsync(fsync func(*os.File) error) { s.fsync = fsync }
 
 // SameTime and ModeFor are tested as the pure functions that they are.
 var (

@@ -32,7 +32,8 @@ type TreeView struct {
 	// Files holds what stands at listed and owned paths; absent: nothing.
 	Files   map[manifests.Path]FileState
 	Staged  map[manifests.InfoHash]StagedState
-	Foreign int // files that are neither listed nor ours
+	Empty   []manifests.Path // directories with nothing in them
+	Foreign int              // files that are neither listed nor ours
 	// FoldsCase: the file system takes names that differ by case for one.
 	FoldsCase bool
 	leftovers []string // our own temporary names outside staging

@@ -3,6 +3,7 @@ package apply
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -37,6 +38,7 @@ func (p *planner) prunes() {
 			gone = append(gone, a)
 		}
 	}
+	gone = append(gone, p.emptied()...)
 	why := p.holdWhy(lost, base)
 	for _, a := range gone {
 		switch {
@@ -101,6 +103,45 @@ func (p *planner) prune(e manifests.Entry) (Action, bool) {
 	return a, true
 }
 
+// emptied finds directories that owned files once stood in and nothing does
+// now: an earlier pass was interrupted before it removed them.
+func (p *planner) emptied() []Action {
+	var actions []Action
+	for name, v := range p.o.Trees {
+		if len(v.Empty) == 0 || v.Stopped != "" || p.plan.sources[name] {
+			continue
+		}
+		ours := map[manifests.Key]bool{}
+		for _, l := range p.d.owned() {
+			addDirs(ours, l.Tree(name))
+		}
+		for _, dir := range v.Empty {
+			k := manifests.Key{Tree: name, Path: dir}
+			_, listed := p.wanted.Get(k)
+			_, owned := p.d.ownedAt(k) // then prune sees to it
+			if ours[k] && !listed && !owned && !p.dirListed(k) {
+				e := manifests.Entry{Tree: name, Path: dir, Kind: manifests.EmptyDir}
+				actions = append(actions, Action{Kind: Prune, Entry: e, Reason: "left empty"})
+			}
+		}
+	}
+	slices.SortFunc(actions, func(a, b Action) int { return a.Entry.Key().Compare(b.Entry.Key()) })
+	return actions
+}
+
+// addDirs adds every directory that entries stand in.
+func addDirs(dirs map[manifests.Key]bool, entries iter.Seq[manifests.Entry]) {
+	for e := range entries {
+		for dir, ok := e.Path.Dir(); ok; dir, ok = dir.Dir() {
+			k := manifests.Key{Tree: e.Tree, Path: dir}
+			if dirs[k] {
+				break
+			}
+			dirs[k] = true
+		}
+	}
+}
+
 // listedFolded reports whether a listed entry has the same name but for case:
 // on such a file system removing the one would remove the other.
 func (p *planner) listedFolded(e manifests.Entry) bool {
@@ -117,15 +158,7 @@ func (p *planner) listedFolded(e manifests.Entry) bool {
 func (p *planner) dirListed(k manifests.Key) bool {
 	if p.dirs == nil {
 		p.dirs = map[manifests.Key]bool{}
-		for e := range p.wanted.All() {
-			for dir, ok := e.Path.Dir(); ok; dir, ok = dir.Dir() {
-				at := manifests.Key{Tree: e.Tree, Path: dir}
-				if p.dirs[at] {
-					break
-				}
-				p.dirs[at] = true
-			}
-		}
+		addDirs(p.dirs, p.wanted.All())
 	}
 	return p.dirs[k]
 }

@@ -109,7 +109,7 @@ func (b *bin) close() error {
 	if b == nil || b.index == nil {
 		return nil
 	}
-	err := b.index.Close()
+	err := errors.Join(b.t.fsync(b.index), b.index.Close())
 	b.index, b.folder = nil, ""
 	return err
 }

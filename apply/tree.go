@@ -25,10 +25,11 @@ const (
 // unmounted between passes is seen as it is. All names are slash separated and
 // below the root; os.Root keeps every operation inside it.
 type tree struct {
-	name string
-	dir  string // absolute, as the engine knows it
-	root *os.Root
-	step func(op string)
+	name  string
+	dir   string // absolute, as the engine knows it
+	root  *os.Root
+	step  func(op string)
+	fsync func(*os.File) error
 	// solid holds directories seen to be real ones, parents included, in this
 	// pass. os.Root follows symlinks that stay inside the root; we do not.
 	solid  map[string]bool
@@ -48,7 +49,7 @@ func (s *Site) open(name string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tree %s: %w: %w", name, ErrNoMarker, err)
 	}
-	t := &tree{name: name, dir: dir, root: root, step: s.step, solid: map[string]bool{}}
+	t := &tree{name: name, dir: dir, root: root, step: s.step, fsync: s.fsync, solid: map[string]bool{}}
 	if t.step == nil {
 		t.step = func(string) {}
 	}
@@ -257,7 +258,7 @@ func (t *tree) sync(name string) error {
 	if err != nil {
 		return err
 	}
-	err = f.Sync()
+	err = t.fsync(f)
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
 		err = nil // some network file systems cannot sync a directory
 	}
@@ -274,7 +275,7 @@ func (t *tree) writeFile(name string, data []byte) error {
 		return err
 	}
 	_, err = f.Write(data)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err := errors.Join(err, t.fsync(f), f.Close()); err != nil {
 		return err
 	}
 	if err := t.rename(temp, name); err != nil {

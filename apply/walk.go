@@ -82,8 +82,10 @@ func (w *walker) walk(ctx context.Context, dir *os.Root, prefix string) error {
 	}
 	defer f.Close()
 	var below []string
+	names := 0
 	for {
 		entries, err := f.ReadDir(batch)
+		names += len(entries)
 		for _, d := range entries {
 			if prefix == "" && d.Name() == manifests.PrivateDir {
 				continue
@@ -102,6 +104,9 @@ func (w *walker) walk(ctx context.Context, dir *os.Root, prefix string) error {
 		if err != nil {
 			return err
 		}
+	}
+	if names == 0 && prefix != "" {
+		w.v.Empty = append(w.v.Empty, manifests.Path(strings.TrimSuffix(prefix, "/")))
 	}
 	_ = f.Close() // one descriptor per level is enough
 	for _, name := range below {

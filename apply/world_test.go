@@ -1,7 +1,6 @@
 package apply_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -43,7 +42,7 @@ func newWorld(t *testing.T, trees ...string) *world {
 		trees = []string{"photos"}
 	}
 	w := &world{
-		t: t, dir: t.TempDir(), engine: enginetest.NewMemory(), roots: map[string]string{},
+		t: t, dir: fastDir(t), engine: enginetest.NewMemory(), roots: map[string]string{},
 		now:      time.Date(2026, 3, 1, 14, 5, 9, 0, time.UTC),
 		manifest: testManifest("oslo"),
 		meta:     map[manifests.InfoHash][]byte{}, data: map[manifests.InfoHash][]byte{},
@@ -57,6 +56,18 @@ func newWorld(t *testing.T, trees ...string) *world {
 		must(t, w.site.InitTree(name, manifests.RoleCopy))
 	}
 	return w
+}
+
+// fastDir is a temporary folder in memory where the system has one: these
+// tests make and remove very many small files.
+func fastDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "seedtree-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { must(t, os.RemoveAll(dir)) })
+	return dir
 }
 
 func testManifest(main string) *manifests.Manifest {
@@ -319,18 +330,18 @@ func kinds(actions []apply.Action) string {
 	return strings.Join(parts, "; ")
 }
 
-// survives reports whether bytes are still somewhere in the trees or the trash.
-func (w *world) survives(data []byte) bool {
-	found := false
+// kept returns all bytes that are somewhere in the trees or the trash.
+func (w *world) kept() map[string]bool {
+	all := map[string]bool{}
 	for _, root := range w.roots {
 		_ = filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 			if err == nil && d.Type().IsRegular() && !strings.Contains(name, "/.seedtree/staging/") {
-				if b, err := os.ReadFile(name); err == nil && bytes.Equal(b, data) {
-					found = true
+				if b, err := os.ReadFile(name); err == nil {
+					all[string(b)] = true
 				}
 			}
 			return nil
 		})
 	}
-	return found
+	return all
 }
