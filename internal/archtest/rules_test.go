@@ -12,6 +12,7 @@ import (
 const (
 	maxFileLines  = 400
 	maxFuncLines  = 60
+	maxTestLines  = 100 // a test may carry a table of cases
 	maxIfaceSize  = 5
 	modulePrefix  = "seedtree/"
 	testkitFolder = "internal/testkit"
@@ -114,8 +115,12 @@ func (p *pkg) checkDecls(at string, f *ast.File) []string {
 		if !ok {
 			continue
 		}
-		if n := line(fn.End()) - line(fn.Pos()) + 1; n > maxFuncLines {
-			out = append(out, fmt.Sprintf("%s:%d: func %s has %d lines, more than %d", at, line(fn.Pos()), fn.Name.Name, n, maxFuncLines))
+		limit := maxFuncLines
+		if isTest(at) {
+			limit = maxTestLines
+		}
+		if n := line(fn.End()) - line(fn.Pos()) + 1; n > limit {
+			out = append(out, fmt.Sprintf("%s:%d: func %s has %d lines, more than %d", at, line(fn.Pos()), fn.Name.Name, n, limit))
 		}
 		if fn.Name.Name == "init" && fn.Recv == nil {
 			out = append(out, fmt.Sprintf("%s:%d: func init runs without being asked", at, line(fn.Pos())))
