@@ -199,9 +199,10 @@ func TestSilentPeersExpire(t *testing.T) {
 		t.Errorf("after one lost announce the peers are %v", got)
 	}
 	c.Add(-time.Minute) // a clock set back ages nobody
-	if got := peersOf(t, get(t, tr, "192.0.2.2:999", target(hash(1), 1, ""))); len(got) != 1 {
+	if got := peersOf(t, get(t, tr, "192.0.2.3:999", target(hash(1), 1, "&event=started"))); len(got) != 2 {
 		t.Errorf("after the clock was set back the peers are %v", got)
 	}
+	get(t, tr, "192.0.2.3:999", target(hash(1), 1, "&event=stopped"))
 	c.Add(time.Minute + 2*time.Minute + 31*time.Second)
 	if got := peersOf(t, get(t, tr, "192.0.2.2:999", target(hash(1), 1, ""))); len(got) != 0 {
 		t.Errorf("after silence the peers are %v", got)
