@@ -71,7 +71,7 @@ func TestRulesBite(t *testing.T) {
 		{"long file", "builder", "a.go", "// Package b is.\npackage b\n" + long, "more than 400"},
 		{"long func", "builder", "a.go", "// Package b is.\npackage b\nfunc f() {" + strings.Repeat("\n", maxFuncLines) + "}", "more than 60"},
 		{"test with a table", "builder", "a_test.go", "// Package b is.\npackage b\nfunc f() {" + strings.Repeat("\n", maxFuncLines) + "}", ""},
-		{"long test", "builder", "a_test.go", "// Package b is.\npackage b\nfunc f() {" + strings.Repeat("\n", maxTestLines) + "}", "more than 100"},
+		{"long test", "builder", "a_test.go", "// Package b is.\npackage b\nfunc f() {" + strings.Repeat("\n", maxTestLines) + "}", "more than 120"},
 		{"init", "builder", "a.go", "// Package b is.\npackage b\nfunc init() {}", "func init"},
 		{"wide interface", "builder", "a.go", "// Package b is.\npackage b\ntype I interface { A(); B(); C(); D(); E(); F() }", "an interface of 6"},
 		{"assertion", "builder", "a.go", "// Package b is.\npackage b\nvar _ = 1\nfunc f() { _ = 2 }", ""},

@@ -12,7 +12,7 @@ import (
 const (
 	maxFileLines  = 400
 	maxFuncLines  = 60
-	maxTestLines  = 100 // a test may carry a table of cases
+	maxTestLines  = 120 // a test may carry a table of cases
 	maxIfaceSize  = 5
 	modulePrefix  = "seedtree/"
 	testkitFolder = "internal/testkit"
