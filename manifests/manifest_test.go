@@ -173,6 +173,9 @@ func trickyYAML() map[string][2]string {
 		"port 0":          {head + "sites: {oslo: {peer: 'a:0'}}\n", "want a port"},
 		"host with slash": {head + "sites: {oslo: {peer: 'a/b:1'}}\n", "no host name"},
 		"tracker no port": {head + "trackers: [['http:///announce']]\n", "no host name"},
+		"glob bomb":       {head + "sites: {oslo: {include: ['" + strings.Repeat("{a,*}", 30) + "b']}}\n", "stands for more than 1000 globs"},
+		"wide glob bomb":  {head + "sites: {oslo: {include: ['" + strings.Repeat("{a,*,b,?,c,d,e,f,g,h,i}", 3) + "b']}}\n", "stands for more than 1000 globs"},
+		"nested bomb":     {head + "sites: {oslo: {include: ['" + strings.Repeat("{*,{a,*}}", 9) + "b']}}\n", "stands for more than 1000 globs"},
 		"many problems":   {head + strings.Repeat("x: y\n", 5000), "stands already"},
 	}
 }
@@ -189,6 +192,14 @@ func TestManifestRefusesTrickyYAML(t *testing.T) {
 				t.Errorf("%d problems in one error", len(problems))
 			}
 		})
+	}
+}
+
+func TestGlobsPeopleWrite(t *testing.T) {
+	for _, glob := range []string{"**", "**/*.{jpg,JPG,jpeg,png}", "photos/{2018,2019}/**", `a\{b\,c*`, "[a-z]*", "{" + strings.Repeat("a,", 900) + "b}"} {
+		if err := checkGlob(glob); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -66,10 +66,37 @@ func checkGlob(s string) error {
 		return errors.New("a glob is empty")
 	case !doublestar.ValidatePattern(s):
 		return fmt.Errorf("bad glob %q", clip(s))
+	case alternatives(s) > maxAlternatives:
+		return fmt.Errorf("glob %q stands for more than %d globs", clip(s), maxAlternatives)
 	case s[0] == '/':
 		return fmt.Errorf("glob %q begins with a slash: paths here do not, so it matches nothing", clip(s))
 	}
 	return nil
+}
+
+// maxAlternatives bounds what one glob's braces multiply to: matching tries
+// them all, and thirty of {a,b} in a row would take hours for each file.
+const maxAlternatives = 1000
+
+// alternatives counts the globs without braces that a valid glob stands for,
+// or a little more where braces are nested.
+func alternatives(glob string) int {
+	product := 1
+	var open []int // commas so far in each brace that is open
+	for i := 0; i < len(glob) && product <= maxAlternatives; i++ {
+		switch c := glob[i]; {
+		case c == '\\':
+			i++
+		case c == '{':
+			open = append(open, 0)
+		case c == ',' && len(open) > 0:
+			open[len(open)-1]++
+		case c == '}' && len(open) > 0:
+			product *= open[len(open)-1] + 1
+			open = open[:len(open)-1]
+		}
+	}
+	return product
 }
 
 // checkIgnore takes gitignore rules. git silently ignores a rule it cannot
