@@ -99,7 +99,7 @@ func (d *Diff) matchRenames() {
 func (d Diff) Lost(next *Listing) int {
 	n := 0
 	for _, e := range d.Removed {
-		if e.Kind != Regular || !next.HasContent(e.Content) {
+		if !next.HasContent(e.Content) { // only files have one to find
 			n++
 		}
 	}

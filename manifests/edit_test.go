@@ -86,7 +86,7 @@ func TestEdits(t *testing.T) {
 		{"first in flow leaves", head + "main: b\nsites: {a: {peer: 'x:1'}, b: {}} # s\n", "a: {peer: 'x:1'}, ", "", remove("a")},
 		{"last in flow leaves", head + "main: b\nsites: {b: {}, a: {peer: 'x:1'} }\n", ", a: {peer: 'x:1'}", "", remove("a")},
 		{"last in flow with a comma leaves", head + "main: b\nsites: {b: {}, a: {},}\n", ", a: {}", "", remove("a")},
-		{"quotes in flow", head + "main: b\nsites: {a: {include: ['it''s, {}', \"\\\"{},{x},\"]}, b: {}}\n", "a: {include: ['it''s, {}', \"\\\"{},{x},\"]}, ", "", remove("a")},
+		{"quotes in flow", head + "main: b\nsites: {a: {include: ['it''s, \\}', \"\\\"{},{x},\"]}, b: {}}\n", "a: {include: ['it''s, \\}', \"\\\"{},{x},\"]}, ", "", remove("a")},
 		{"lines in flow", head + "main: b\nsites: {\n  # of a\n  a: {},  # said of a\n  # of b\n  b: {} # said, of b\n}\n", "a: {},  ", "", remove("a")},
 		{"a whole line in flow", head + "main: b\nsites: {\n  a: {},\n  # of b\n  b: {}\n}\n", "  a: {},\n", "", remove("a")},
 	} {
@@ -170,6 +170,20 @@ func TestNewManifest(t *testing.T) {
 	} {
 		if data, err = edit(data); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// Should a place ever be found wrongly, the result is not handed out.
+func TestEditProvesItself(t *testing.T) {
+	for want, text := range map[string]string{"more would change": "1001", "want a whole number": "x"} {
+		e, err := newEditor([]byte(editable))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := strings.Index(editable, "1000")
+		if got, err := e.finish("main", splice{at, at + 4, text, true}); err == nil || !strings.Contains(err.Error(), want) || got != nil {
+			t.Errorf("%s: %q, %v", text, got, err)
 		}
 	}
 }

@@ -35,6 +35,9 @@ func TestMetainfoBytes(t *testing.T) {
 	if full != head+want[1:] {
 		t.Errorf("EncodeWith:\n got %q\nwant %q", full, head+want[1:])
 	}
+	if two := string(m.EncodeWith([][]string{{"u"}, {"v"}})); two != "d8:announce1:u13:announce-listll1:uel1:vee"+want[1:] {
+		t.Errorf("EncodeWith(two trackers) = %q", two)
+	}
 	if one := string(m.EncodeWith([][]string{{"u"}})); one != "d8:announce1:u"+want[1:] {
 		t.Errorf("EncodeWith(one tracker) = %q", one)
 	}
