@@ -2,7 +2,6 @@ package builder
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"time"
@@ -42,8 +41,11 @@ func Torrents(ctx context.Context, o TorrentOptions, made func(manifests.Metainf
 		return nil, nil, err
 	}
 	for _, e := range out.entries {
-		if e.Kind != manifests.EmptyDir {
-			out.skipped = append(out.skipped, Skip{e.Key(), fmt.Sprintf("is a %s, which no torrent can carry", e.Kind)})
+		switch e.Kind {
+		case manifests.Empty:
+			out.skipped = append(out.skipped, Skip{e.Key(), "is empty, which no torrent can carry"})
+		case manifests.Symlink:
+			out.skipped = append(out.skipped, Skip{e.Key(), "is a symlink, which no torrent can carry"})
 		}
 	}
 	h := &hasher{
