@@ -160,6 +160,8 @@ func trickyYAML() map[string][2]string {
 		"escape":          {head + "\x1b[2J", "control character U+001B"},
 		"lone CR":         {"apiVersion: seedtree/v1\rmain: oslo\n", "manifest.yaml:1:24: U+000D ends a line"},
 		"next line":       {head + "# \u0085main: lima", "manifest.yaml:3:3: U+0085 ends a line"},
+		"mark inside":     {head + "# \ufeff", "manifest.yaml:3:3: has the control character U+FEFF"},
+		"column and mark": {"\ufeffa\x00", "manifest.yaml:1:2: has"},
 		"no main":         {"apiVersion: seedtree/v1\n", "main is missing"},
 		"main is null":    {"apiVersion: seedtree/v1\nmain:\n", "main: want text, have nothing"},
 		"tier is a map":   {head + "trackers: [{}]\n", "want a list"},

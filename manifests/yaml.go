@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -67,6 +68,7 @@ func loadNode(data []byte) (*yaml.Node, error) {
 // strangeText finds the first byte or character that is no honest text.
 func strangeText(data []byte) (Problem, bool) {
 	line, column := 1, 1
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	for i := 0; i < len(data); {
 		c, n := utf8.DecodeRune(data[i:])
 		switch {
@@ -76,7 +78,7 @@ func strangeText(data []byte) (Problem, bool) {
 			return Problem{line, column, fmt.Sprintf("%U ends a line for YAML but not for editors", c)}, true
 		case c == '\n':
 			line, column = line+1, 0
-		case c < 0x20 && c != '\t' && c != '\r', c == 0x7f, c == 0xfeff && i > 0:
+		case c < 0x20 && c != '\t' && c != '\r', c == 0x7f, c == 0xfeff:
 			return Problem{line, column, fmt.Sprintf("has the control character %U", c)}, true
 		}
 		i += n
