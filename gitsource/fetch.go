@@ -21,7 +21,7 @@ func (s *Source) Fetch(ctx context.Context) (*Revision, error) {
 	defer unlock()
 	rev, err := s.fetch(ctx)
 	if errors.Is(err, ErrDamaged) {
-		if err := s.remake(err); err != nil {
+		if err := s.remake(ctx, err); err != nil {
 			return nil, err
 		}
 		rev, err = s.fetch(ctx)
@@ -69,6 +69,9 @@ func (s *Source) fetch(ctx context.Context) (*Revision, error) {
 
 // fetchObjects brings the branch's head and all it needs into the mirror.
 func (s *Source) fetchObjects(ctx context.Context) (head hash, err error) {
+	if s.st.Damaged != "" {
+		return head, fmt.Errorf("%w: %s", ErrDamaged, s.st.Damaged)
+	}
 	st, err := s.open()
 	if err != nil {
 		return head, err
@@ -195,11 +198,19 @@ func (s *Source) haves(st *store) ([]hash, error) {
 	return ids, nil
 }
 
-// remake throws the mirror's objects away. Where history stood is kept, so that a
-// remote cannot use the occasion to go back; and until the new objects are in
-// place the state on disk goes on saying damaged.
-func (s *Source) remake(cause error) error {
+// remake throws the mirror's objects away, once a remote is there to replace them.
+// Where history stood is kept, so that a remote cannot use the occasion to go back;
+// and until the new objects are in place the state on disk goes on saying damaged.
+func (s *Source) remake(ctx context.Context, cause error) error {
 	s.noteDamage(cause)
+	none := func(map[string]hash) (_, _ []hash, err error) { return nil, nil, nil }
+	in, err := s.receive(ctx, s.lim, none, nil)
+	if err != nil {
+		return fmt.Errorf("the mirror is damaged and cannot be made anew now: %w", err)
+	}
+	if err := in.Close(); err != nil {
+		return err
+	}
 	s.log.Warn("the mirror is made anew", "dir", s.cfg.Dir, "cause", s.st.Damaged)
 	if err := s.closeStore(); err != nil {
 		s.log.Warn("close the mirror's packs", "err", err)

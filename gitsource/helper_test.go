@@ -17,7 +17,12 @@ import (
 	"seedtree/manifests"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(fetchForChild); dir != "" {
+		os.Exit(childFetch(dir))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // git runs the real git and returns its output.
 func git(t *testing.T, dir string, args ...string) string {

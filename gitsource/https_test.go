@@ -74,11 +74,13 @@ func roundTrip(t *testing.T, cfg Config, repo string) {
 }
 
 func TestHTTPS(t *testing.T) {
+	t.Parallel()
 	_, cfg, repo := overHTTPS(t)
 	roundTrip(t, cfg, repo)
 }
 
 func TestHTTPSCredentials(t *testing.T) {
+	t.Parallel()
 	g, cfg, repo := overHTTPS(t)
 	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
 	s := with(t, cfg)
@@ -114,6 +116,7 @@ func TestHTTPSCredentials(t *testing.T) {
 }
 
 func TestRefusedConfigurations(t *testing.T) {
+	t.Parallel()
 	garbage := filepath.Join(t.TempDir(), "garbage.pem")
 	if err := os.WriteFile(garbage, []byte("not a certificate"), 0o600); err != nil {
 		t.Fatal(err)
@@ -150,6 +153,7 @@ func TestRefusedConfigurations(t *testing.T) {
 }
 
 func TestPlainHTTPForReading(t *testing.T) {
+	t.Parallel()
 	repo := bareRepo(t)
 	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
 	g := testkit.ServeGitHTTP(t, filepath.Dir(repo))
@@ -190,6 +194,7 @@ func cutAt(keep func(size int) int, then func(*http.Request)) fault {
 }
 
 func TestBrokenServers(t *testing.T) {
+	t.Parallel()
 	g, cfg, repo := overHTTPS(t)
 	writer := opened(t, repo)
 	first := publish(t, writer, nil, Commit{Put: some(t, 120)})
@@ -230,6 +235,7 @@ func TestBrokenServers(t *testing.T) {
 }
 
 func TestSlowServerWithPatience(t *testing.T) {
+	t.Parallel()
 	g, cfg, repo := overHTTPS(t)
 	publish(t, opened(t, repo), nil, Commit{Put: some(t, 3)})
 	g.Wrap(func(h http.Handler) http.Handler {
@@ -247,6 +253,7 @@ func TestSlowServerWithPatience(t *testing.T) {
 }
 
 func TestRedirects(t *testing.T) {
+	t.Parallel()
 	g, cfg, repo := overHTTPS(t)
 	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
 	var leaked string
@@ -274,6 +281,7 @@ func TestRedirects(t *testing.T) {
 }
 
 func TestNextURLAnswers(t *testing.T) {
+	t.Parallel()
 	g, cfg, repo := overHTTPS(t)
 	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -303,6 +311,7 @@ func TestNextURLAnswers(t *testing.T) {
 }
 
 func TestHookDeclines(t *testing.T) {
+	t.Parallel()
 	_, cfg, repo := overHTTPS(t)
 	s := with(t, cfg)
 	r := publish(t, s, nil, Commit{Put: some(t, 2)})
@@ -330,6 +339,7 @@ func TestHookDeclines(t *testing.T) {
 }
 
 func TestLostAnswerToAPush(t *testing.T) {
+	t.Parallel()
 	g, cfg, _ := overHTTPS(t)
 	s := with(t, cfg)
 	r := publish(t, s, nil, Commit{Put: some(t, 2)})

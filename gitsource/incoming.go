@@ -8,20 +8,21 @@ import (
 	"path/filepath"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// limits bounds what one pack from a remote may cost.
+// limits bounds what a remote may cost us.
 type limits struct {
 	pack     int64 // bytes on the wire and on disk
 	object   int64 // bytes of one object, inflated
-	inflated int64 // bytes of all objects, inflated, deltas as such
+	inflated int64 // bytes of all objects of a pack, inflated, deltas as such
+	entries  int   // of a listing
+	packs    int   // in the mirror; more are merged, for every lookup asks one after the other
 }
 
 // defaultLimits leaves room for catalogs of several million entries.
 func defaultLimits() limits {
-	return limits{pack: 16 << 30, object: maxTree, inflated: 64 << 30}
+	return limits{pack: 16 << 30, object: maxTree, inflated: 64 << 30, entries: 4 << 20, packs: 50}
 }
 
 // incoming is a scratch git directory for one pack. What is in it is no part of
@@ -88,16 +89,16 @@ func (in *incoming) index() error {
 	if err != nil {
 		return fmt.Errorf("the remote's pack: %w", err)
 	}
-	return in.seal(sum, func(w io.Writer) error { return encodeIndex(index, w) })
+	return in.seal(sum, index)
 }
 
-func parsePack(f *os.File) (sum hash, index *idxfile.Writer, err error) {
+func parsePack(f *os.File) (sum hash, index *packIndex, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("malformed: %v", p)
 		}
 	}()
-	index = new(idxfile.Writer)
+	index = new(packIndex)
 	parser, err := packfile.NewParser(packfile.NewScanner(f), index)
 	if err != nil {
 		return sum, nil, err
@@ -118,17 +119,17 @@ func (in *incoming) build(count int, fill func(*packWriter) error) error {
 		return fmt.Errorf("write pack: %w", err)
 	}
 	in.own, in.count = true, count
-	return in.seal(sum, p.writeIndex)
+	return in.seal(sum, &p.index)
 }
 
 // seal writes the index, syncs both files and gives them their names.
-func (in *incoming) seal(sum hash, writeIndex func(io.Writer) error) error {
+func (in *incoming) seal(sum hash, index *packIndex) error {
 	in.name = "pack-" + sum.String()
 	idx, err := os.OpenFile(in.base()+".idx", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
 	if err != nil {
 		return err
 	}
-	err = writeIndex(idx)
+	err = index.write(idx, sum)
 	err = errors.Join(err, idx.Sync(), idx.Close(), in.pack.Chmod(0o444), in.pack.Sync())
 	if err != nil {
 		return fmt.Errorf("write the index of %s: %w", in.name, err)

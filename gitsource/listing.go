@@ -10,9 +10,8 @@ import (
 	"seedtree/manifests"
 )
 
-// maxEntries bounds a listing. A tree object that refers to one subtree a
-// hundred times, five levels deep, is a page of bytes and ten billion names.
-const maxEntries = 8 << 20
+// maxBad is how many bad entries are gathered before the walk gives up.
+const maxBad = 10_000
 
 // keptListings is how many listings stay in memory: the newest, and the one it is
 // most often compared with.
@@ -61,7 +60,7 @@ func (s *Source) listing(ctx context.Context, r *Revision) (*manifests.Listing, 
 	if len(s.listings) > 0 {
 		base = s.listings[0]
 	}
-	l, err := readListing(ctx, st, r.ID(), base, tree.id)
+	l, err := readListing(ctx, st, s.lim.entries, r.ID(), base, tree.id)
 	if err != nil {
 		return nil, err
 	}
@@ -77,12 +76,15 @@ type lister struct {
 	added   []manifests.Entry
 	removed map[manifests.Key]manifests.Kind
 	bad     []BadEntry
-	visited int
+	left    int // entries that may still be visited
 }
 
-func readListing(ctx context.Context, st *store, rev string, base cachedListing, tree hash) (*manifests.Listing, error) {
-	l := &lister{ctx: ctx, st: st, removed: map[manifests.Key]manifests.Kind{}}
-	if err := l.diff(base.tree, tree, manifests.CatalogDir, 0); err != nil {
+var errEnoughBad = errors.New("too many bad entries")
+
+func readListing(ctx context.Context, st *store, limit int, rev string, base cachedListing, tree hash) (*manifests.Listing, error) {
+	l := &lister{ctx: ctx, st: st, left: limit, removed: map[manifests.Key]manifests.Kind{}}
+	err := l.diff(base.tree, tree, manifests.CatalogDir, 0)
+	if err != nil && !errors.Is(err, errEnoughBad) {
 		return nil, err
 	}
 	if len(l.bad) > 0 {
@@ -165,8 +167,13 @@ func (l *lister) step(o, n treeEntry, dir string, depth int) error {
 	if o == n {
 		return nil
 	}
-	if l.visited++; l.visited > maxEntries {
-		return fmt.Errorf("%w: more than %d entries", ErrTooLarge, maxEntries)
+	// A tree that refers to one subtree a hundred times, five levels deep, is a page
+	// of bytes and ten billion names.
+	if l.left--; l.left < 0 {
+		return fmt.Errorf("%w: more entries than any catalog has", ErrTooLarge)
+	}
+	if len(l.bad) >= maxBad {
+		return errEnoughBad
 	}
 	if o.isDir() || n.isDir() {
 		return l.diff(o.id, n.id, dir+"/"+cmp.Or(o.name, n.name), depth+1)

@@ -116,7 +116,7 @@ func (l *local) copyObjects(ctx context.Context, dir string, wants []hash, have 
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			data, err := from.read(o.id, o.t)
+			data, err := from.readUpTo(o.id, o.t, in.lim.object)
 			if err != nil {
 				return err
 			}

@@ -11,7 +11,6 @@ import (
 	"io"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 )
 
 // packWriter writes a pack of whole objects, without deltas: piece hashes are
@@ -23,7 +22,7 @@ type packWriter struct {
 	z      [2]*zlib.Writer
 	offset uint64
 	left   uint32
-	index  idxfile.Writer
+	index  packIndex
 	err    error
 }
 
@@ -33,7 +32,6 @@ func newPackWriter(w io.Writer, count int) *packWriter {
 	// Blobs are stored as they are, trees compress to about a half at the fastest level.
 	p.z[0], _ = zlib.NewWriterLevel(nil, zlib.NoCompression)
 	p.z[1], _ = zlib.NewWriterLevel(nil, zlib.BestSpeed)
-	p.err = p.index.OnHeader(uint32(count))
 	head := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(count))
 	_, _ = p.Write(head)
 	return p
@@ -77,7 +75,7 @@ func (p *packWriter) add(id hash, t plumbing.ObjectType, data []byte) error {
 	if err := z.Close(); err != nil && p.err == nil {
 		p.err = err
 	}
-	p.index.Add(id, start, p.crc.Sum32())
+	p.index.add(id, start, p.crc.Sum32())
 	return p.err
 }
 
@@ -91,23 +89,5 @@ func (p *packWriter) finish() (hash, error) {
 	if p.err == nil {
 		p.err = p.out.Flush()
 	}
-	if p.err == nil {
-		p.err = p.index.OnFooter(sum)
-	}
 	return sum, p.err
-}
-
-// writeIndex writes the pack's index after finish.
-func (p *packWriter) writeIndex(w io.Writer) error { return encodeIndex(&p.index, w) }
-
-func encodeIndex(index *idxfile.Writer, w io.Writer) error {
-	idx, err := index.Index()
-	if err != nil {
-		return err
-	}
-	b := bufio.NewWriterSize(w, 1<<16)
-	if _, err := idxfile.NewEncoder(b).Encode(idx); err != nil {
-		return err
-	}
-	return b.Flush()
 }

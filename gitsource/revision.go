@@ -279,12 +279,5 @@ func (s *store) lookup(tree hash, name string) (treeEntry, error) {
 
 // blob reads a blob of at most limit bytes.
 func (s *store) blob(id hash, limit int64) ([]byte, error) {
-	size, err := s.obj.EncodedObjectSize(id)
-	if err != nil {
-		return nil, s.readError(id, err)
-	}
-	if size > limit {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, size, limit)
-	}
-	return s.read(id, plumbing.BlobObject)
+	return s.readUpTo(id, plumbing.BlobObject, limit)
 }

@@ -219,18 +219,22 @@ func (s *Source) lockQuick() (func(), error) {
 }
 
 // open returns the mirror's objects, checked since they last changed.
-// The error wraps ErrDamaged when they must be fetched anew.
+// The error wraps ErrDamaged when they must be fetched anew. A mirror with damage on
+// record is opened all the same: what can be read of it serves until the remote answers.
 func (s *Source) open() (*store, error) {
-	if s.st.Damaged != "" {
-		return nil, fmt.Errorf("%w: %s", ErrDamaged, s.st.Damaged)
-	}
 	dir := s.path(gitName)
 	names, err := packNames(dir)
-	if errors.Is(err, fs.ErrNotExist) && s.st.Tip == "" {
+	if errors.Is(err, fs.ErrNotExist) && s.st.Tip != "" {
+		return nil, broken(ErrDamaged, "%w", err)
+	}
+	// HEAD is written last: without it the mirror is new, or a crash came first.
+	if _, headErr := os.Lstat(filepath.Join(dir, "HEAD")); errors.Is(headErr, fs.ErrNotExist) {
 		if err := initGitDir(dir, s.cfg.Branch); err != nil {
-			return nil, err
+			return nil, broken(ErrDamaged, "%w", err)
 		}
-	} else if err != nil {
+		names, err = packNames(dir)
+	}
+	if err != nil {
 		return nil, broken(ErrDamaged, "%w", err)
 	}
 	if s.store != nil && slices.Equal(names, s.packs) {

@@ -11,6 +11,7 @@ import (
 )
 
 func TestLocalRoundTrip(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{3, 300} { // loose objects, and a pack
 		repo := bareRepo(t)
 		s := opened(t, repo)
@@ -47,6 +48,7 @@ func TestLocalRoundTrip(t *testing.T) {
 }
 
 func TestCommitsMadeByGit(t *testing.T) {
+	t.Parallel()
 	repo, work := bareRepo(t), filepath.Join(t.TempDir(), "work")
 	s := opened(t, repo)
 	first := publish(t, s, nil, Commit{Put: some(t, 12)})
@@ -97,6 +99,7 @@ func TestCommitsMadeByGit(t *testing.T) {
 }
 
 func TestCommitEditsTrees(t *testing.T) {
+	t.Parallel()
 	repo := bareRepo(t)
 	s := opened(t, repo)
 	r := publish(t, s, nil, Commit{Put: []File{
@@ -145,6 +148,7 @@ func TestCommitEditsTrees(t *testing.T) {
 }
 
 func TestRevisionNames(t *testing.T) {
+	t.Parallel()
 	s := opened(t, bareRepo(t))
 	var revs []*Revision
 	var parent *Revision
@@ -172,6 +176,7 @@ func TestRevisionNames(t *testing.T) {
 }
 
 func TestStatusBranches(t *testing.T) {
+	t.Parallel()
 	repo := bareRepo(t)
 	s := opened(t, repo)
 	publish(t, s, nil, Commit{Put: some(t, 2)})

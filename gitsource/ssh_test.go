@@ -25,6 +25,7 @@ func overSSH(t *testing.T, keyTypes ...string) (*testkit.GitSSH, Config, string)
 }
 
 func TestSSH(t *testing.T) {
+	t.Parallel()
 	g, cfg, repo := overSSH(t)
 	roundTrip(t, cfg, repo)
 	cfg.URLs = []string{g.URL(repo + "-none")}
@@ -34,6 +35,7 @@ func TestSSH(t *testing.T) {
 }
 
 func TestSSHHostKeys(t *testing.T) {
+	t.Parallel()
 	g, cfg, repo := overSSH(t)
 	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
 	s := with(t, cfg)
@@ -72,6 +74,7 @@ func TestSSHHostKeys(t *testing.T) {
 }
 
 func TestSSHSeveralHostKeysOneKnown(t *testing.T) {
+	t.Parallel()
 	g, cfg, repo := overSSH(t, "ed25519", "ecdsa", "rsa")
 	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
 	for _, key := range g.HostKeys() {
@@ -87,6 +90,7 @@ func TestSSHSeveralHostKeysOneKnown(t *testing.T) {
 }
 
 func TestSSHKeys(t *testing.T) {
+	t.Parallel()
 	_, cfg, repo := overSSH(t)
 	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
 	dir := t.TempDir()
@@ -115,6 +119,7 @@ func TestSSHKeys(t *testing.T) {
 }
 
 func TestSSHSilence(t *testing.T) {
+	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,7 @@ type store struct {
 	dir   string
 	fault error // what unreadable objects are called: ErrDamaged for our mirror
 	obj   *filesystem.ObjectStorage
+	reads int // objects read so far, which is what a listing costs
 }
 
 func openStore(dir string, fault error) *store {
@@ -55,18 +56,23 @@ func (s *store) has(id hash) bool { return s.obj.HasEncodedObject(id) == nil }
 // read returns an object's bytes. Its size is looked up before anything is
 // inflated, and its id is computed anew: go-git finds a flipped bit only if
 // the compressed stream happens to break.
-func (s *store) read(id hash, t plumbing.ObjectType) (data []byte, err error) {
+func (s *store) read(id hash, t plumbing.ObjectType) ([]byte, error) {
+	return s.readUpTo(id, t, sizeLimit(t))
+}
+
+func (s *store) readUpTo(id hash, t plumbing.ObjectType, limit int64) (data []byte, err error) {
 	defer func() {
 		// Parsers of packs have panicked on rotten input before.
 		if p := recover(); p != nil {
 			err = s.bad("object %s: %v", id, p)
 		}
 	}()
+	s.reads++
 	size, err := s.obj.EncodedObjectSize(id)
 	if err != nil {
 		return nil, s.readError(id, err)
 	}
-	if limit := sizeLimit(t); size > limit {
+	if size > limit {
 		return nil, fmt.Errorf("%s %s: %w: %d bytes, at most %d are read", t, id, ErrTooLarge, size, limit)
 	}
 	o, err := s.obj.EncodedObject(plumbing.AnyObject, id)

@@ -1,7 +1,9 @@
 package gitsource
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -129,17 +131,19 @@ func (w *wire) fetch(ctx context.Context, choose chooser, _ func(hash) bool, in 
 	if err != nil {
 		return err
 	}
-	answer, err := p.request(bytes.NewReader(body), int64(len(body)))
+	raw, err := p.request(bytes.NewReader(body), int64(len(body)))
 	if err != nil {
 		return classify(ctx, err)
 	}
+	answer := bufio.NewReaderSize(raw, 1<<16)
 	if err := skipAcks(answer); err != nil {
 		return classify(ctx, fmt.Errorf("the server's answer: %w", err))
 	}
+	pack := io.Reader(answer)
 	if band {
-		answer = sideband.NewDemuxer(sideband.Sideband64k, answer)
+		pack = sideband.NewDemuxer(sideband.Sideband64k, answer)
 	}
-	if _, err := io.Copy(in.writer(), answer); err != nil {
+	if _, err := io.Copy(in.writer(), pack); err != nil {
 		return classify(ctx, fmt.Errorf("receive objects: %w", err))
 	}
 	if err := in.index(); err != nil {
@@ -176,24 +180,32 @@ func uploadRequest(ar *packp.AdvRefs, wants, haves []hash) (body []byte, band bo
 	return b.Bytes(), req.Capabilities.Supports(capability.Sideband64k), err
 }
 
-// skipAcks reads up to the pack: one ACK or NAK, as no multi_ack was asked for.
-func skipAcks(r io.Reader) error {
-	scan := pktline.NewScanner(r)
-	if !scan.Scan() {
-		if err := scan.Err(); err != nil {
-			var line *pktline.ErrorLine
-			if errors.As(err, &line) {
-				return serverError(line.Text)
-			}
-			return err
+// skipAcks reads up to the pack: a NAK, or ACKs. Without multi_ack one would be
+// enough, but git repeats it for every commit it knew we had.
+func skipAcks(r *bufio.Reader) error {
+	for seen := false; ; seen = true {
+		head, err := r.Peek(8)
+		if err != nil {
+			return eof(err)
 		}
-		return io.ErrUnexpectedEOF
+		if word := string(head[4:]); word != "ACK " && word != "NAK\n" {
+			if seen {
+				return nil
+			}
+			if word != "ERR " {
+				return fmt.Errorf("neither ACK nor NAK but %q", head)
+			}
+		}
+		scan := pktline.NewScanner(r)
+		if scan.Scan() {
+			continue
+		}
+		var line *pktline.ErrorLine
+		if errors.As(scan.Err(), &line) {
+			return serverError(line.Text)
+		}
+		return cmp.Or(scan.Err(), io.ErrUnexpectedEOF)
 	}
-	line := string(scan.Bytes())
-	if strings.HasPrefix(line, "NAK") || strings.HasPrefix(line, "ACK ") {
-		return nil
-	}
-	return fmt.Errorf("neither ACK nor NAK but %.100q", line)
 }
 
 func (w *wire) push(ctx context.Context, u update) error {
