@@ -11,7 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -266,12 +268,16 @@ func TestBadFiles(t *testing.T) {
 		{"no piece length", fileAt(name, 3, 0), nil},
 		{"too many pieces", fileAt(name, MaxPieces+1, 1), nil},
 		{"longest length", fileAt(name, 1<<63-1, 16<<20), nil},
+		{"read error", &File{Name: "tree/f", Open: func() (*os.File, error) { return os.OpenFile(name, os.O_WRONLY, 0) }, Length: 3, PieceLength: 2}, syscall.EBADF},
 		{"directory", &File{Name: "dir", Open: open, Length: 3, PieceLength: 2}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := hashOne(t, New(2), c.f)
 			if s.Err == nil || s.Pieces != nil || s.Info != nil {
 				t.Fatalf("got %+v, want an error and nothing else", s)
+			}
+			if c.f.Name == "tree/f" && !strings.HasPrefix(s.Err.Error(), "tree/f: reading at byte ") {
+				t.Errorf("the error does not say what failed on what: %v", s.Err)
 			}
 			if c.want != nil && !errors.Is(s.Err, c.want) {
 				t.Fatalf("got %v, want %v", s.Err, c.want)
