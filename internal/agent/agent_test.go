@@ -126,7 +126,8 @@ func TestGitUnreachable(t *testing.T) {
 	c := newCatalog(t)
 	first := c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo"))})
 	site := &stepSite{}
-	cfg, _ := c.config(site)
+	cfg, said := c.config(site)
+	cfg.ReportStatus = true
 	if _, err := newAgent(t, cfg).Reconcile(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +137,9 @@ func TestGitUnreachable(t *testing.T) {
 	out, err := newAgent(t, cfg).Reconcile(t.Context())
 	if !errors.Is(err, gitsource.ErrUnreachable) || out.Revision != first || out.Result == nil {
 		t.Errorf("after a restart without git: %+v, %v", out, err)
+	}
+	if strings.Contains(said.String(), "cannot push") {
+		t.Errorf("a remote that is away is asked twice in one pass:\n%s", said)
 	}
 	if len(site.passes()) != 2 || len(out.Status.Errors) == 0 {
 		t.Errorf("passes %v, status errors %q", site.passes(), out.Status.Errors)

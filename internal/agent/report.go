@@ -48,7 +48,9 @@ func (a *Agent) report(ctx context.Context, out *Outcome, failed error, started 
 		failed = errors.Join(failed, fmt.Errorf("last build: %w", a.built))
 	}
 	st.Errors = problems(out, failed)
-	a.publish(ctx, out, st, true)
+	// Who could not be reached a moment ago is not asked again to wait for.
+	a.publish(ctx, out, st, !errors.Is(failed, gitsource.ErrUnreachable))
+	a.say("pass", out, st)
 }
 
 // reportSettled brings the counts up to date between passes. Only a site that
@@ -69,6 +71,20 @@ func (a *Agent) reportSettled(ctx context.Context, out *Outcome, failed error) {
 		st.Errors = list
 	}
 	a.publish(ctx, out, st, complete)
+	a.say("placed what arrived", out, st)
+}
+
+// say logs what was done, and only if something was.
+func (a *Agent) say(what string, out *Outcome, st manifests.Status) {
+	if out.Result == nil || len(out.Result.Actions) == 0 {
+		return
+	}
+	attrs := []any{"revision", out.Revision[:10], "role", st.Role}
+	for _, kind := range slices.Sorted(maps.Keys(out.Result.Actions)) {
+		attrs = append(attrs, kind.String(), out.Result.Actions[kind])
+	}
+	attrs = append(attrs, "in-sync", st.Entries.InSync, "listed", st.Entries.Listed, "held", st.Entries.Held, "errors", len(out.Result.Errors))
+	a.log.Info(what, attrs...)
 }
 
 // publish finishes a status and hands it on. A status that cannot be written

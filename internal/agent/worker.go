@@ -83,6 +83,7 @@ type worker struct {
 	retry      time.Duration // before a failed pass is tried again; 0: it did not fail
 	failures   int           // passes failed in a row
 	superseded int           // passes given up in a row
+	pending    bool          // the last pass completed what this site needs to become main
 
 	settleAt, retryAt time.Time // of the process's own clock, which nobody sets
 }
@@ -157,11 +158,15 @@ func (w *worker) settleIn(d time.Duration) {
 }
 
 // crowned looks at once at a site that has just completed what it needed to
-// become main: until somebody looks, it does not build.
+// become main: until somebody looks, it does not build. Once, in case it is
+// pending still: nobody waits for that in a circle.
 func (w *worker) crowned(out *Outcome, err error) {
-	if r := out.Result; err == nil && r != nil && r.Role == apply.PendingMain && r.Complete {
+	r := out.Result
+	pending := err == nil && r != nil && r.Role == apply.PendingMain && r.Complete
+	if pending && !w.pending {
 		w.Trigger()
 	}
+	w.pending = pending
 }
 
 // again is what the worker does unasked: try a failed pass once more, or

@@ -3,6 +3,8 @@ package agent
 import (
 	"context"
 	"errors"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,6 +15,25 @@ import (
 	"seedtree/manifests"
 )
 
+// moments is when something happened, counted from its making.
+type moments struct {
+	mu    sync.Mutex
+	began time.Time
+	at    []time.Duration
+}
+
+func (m *moments) add() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at = append(m.at, time.Since(m.began))
+}
+
+func (m *moments) all() []time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.at)
+}
+
 // The paces of the worker, on a clock that costs no time.
 func TestWorkerPaces(t *testing.T) {
 	c := newCatalog(t)
@@ -20,11 +41,10 @@ func TestWorkerPaces(t *testing.T) {
 	cfg, _ := c.config(nil)
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("no engine")
-		var at []time.Duration
-		began := time.Now()
+		tries := &moments{began: time.Now()}
 		var works atomic.Bool
 		site := &stepSite{observe: func() error {
-			at = append(at, time.Since(began))
+			tries.add()
 			if !works.Load() {
 				return broken
 			}
@@ -37,6 +57,7 @@ func TestWorkerPaces(t *testing.T) {
 		go func() { ended <- a.Run(ctx) }()
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
+		at := tries.all()
 		want := []time.Duration{0, 15 * time.Second, 45 * time.Second, 105 * time.Second, 225 * time.Second}
 		for i, w := range want {
 			if i >= len(at) || at[i].Round(time.Second) != w {
@@ -49,11 +70,11 @@ func TestWorkerPaces(t *testing.T) {
 		works.Store(true)
 		a.Trigger()
 		synctest.Wait()
-		tries := len(at)
+		asked := len(tries.all())
 		time.Sleep(23 * time.Hour)
 		synctest.Wait()
-		if len(at) != tries {
-			t.Errorf("%d passes that nobody asked for", len(at)-tries)
+		if n := len(tries.all()); n != asked {
+			t.Errorf("%d passes that nobody asked for", n-asked)
 		}
 		cancel()
 		if err := <-ended; err != nil {
@@ -68,8 +89,7 @@ func TestSettlePace(t *testing.T) {
 	c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo"))})
 	cfg, _ := c.config(nil)
 	synctest.Test(t, func(t *testing.T) {
-		began := time.Now()
-		var at []time.Duration
+		settles := &moments{began: time.Now()}
 		var waiting atomic.Int32
 		waiting.Store(3)
 		cfg.Apply = &stepSite{
@@ -77,7 +97,7 @@ func TestSettlePace(t *testing.T) {
 				return &apply.Result{Applied: true, Waiting: int(waiting.Load())}, nil
 			},
 			settle: func() (*apply.Result, error) {
-				at = append(at, time.Since(began))
+				settles.add()
 				return &apply.Result{Applied: true, Waiting: int(waiting.Load())}, nil
 			},
 		}
@@ -87,6 +107,7 @@ func TestSettlePace(t *testing.T) {
 		go func() { ended <- a.Run(ctx) }()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
+		at := settles.all()
 		n := len(at)
 		if n < 3 || at[0] != settleFirst || at[n-1]-at[n-2] != settleLast {
 			t.Fatalf("settled at %v", at)
@@ -94,6 +115,7 @@ func TestSettlePace(t *testing.T) {
 		waiting.Store(2)
 		time.Sleep(settleLast + settleFirst)
 		synctest.Wait()
+		at = settles.all()
 		soon := false
 		for i := n; i < len(at); i++ {
 			soon = soon || at[i]-at[i-1] == settleFirst
@@ -128,6 +150,76 @@ func TestTriggersCoalesce(t *testing.T) {
 			a.Trigger()
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
+		if got := len(site.passes()); got != 2 {
+			t.Errorf("%d passes, want 2", got)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// A builder that commits faster than a pass does not keep passes from ending.
+func TestSupersedingEnds(t *testing.T) {
+	c := newCatalog(t)
+	c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo"))})
+	cfg, _ := c.config(nil)
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var complete atomic.Int32
+		site := &stepSite{execute: func(ctx context.Context, _ apply.Desired) (*apply.Result, error) {
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-release:
+				complete.Add(1)
+				return &apply.Result{Applied: true, Complete: true}, nil
+			}
+		}}
+		cfg.Apply = site
+		a := newAgent(t, cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- a.Run(ctx) }()
+		synctest.Wait()
+		for i := range maxSuperseded + 2 {
+			want := min(i, maxSuperseded) + 1
+			if got := len(site.passes()); got != want {
+				t.Fatalf("after %d newer revisions %d passes, want %d", i, got, want)
+			}
+			c.commit([]gitsource.File{put("torrents/photos/"+string(rune('a'+i))+".empty", nil)})
+			a.Trigger()
+			synctest.Wait()
+		}
+		close(release)
+		synctest.Wait()
+		if len(site.passes()) != maxSuperseded+2 || complete.Load() != 2 {
+			t.Errorf("%d passes, %d of them complete", len(site.passes()), complete.Load())
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Who has completed as a follower and is main now finds out without waiting
+// for the schedule, and without a circle if it is not.
+func TestPendingMainLooksAgain(t *testing.T) {
+	c := newCatalog(t)
+	c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo"))})
+	cfg, _ := c.config(nil)
+	synctest.Test(t, func(t *testing.T) {
+		site := &stepSite{execute: func(context.Context, apply.Desired) (*apply.Result, error) {
+			return &apply.Result{Role: apply.PendingMain, Applied: true, Complete: true}, nil
+		}}
+		cfg.Apply = site
+		a := newAgent(t, cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- a.Run(ctx) }()
 		synctest.Wait()
 		if got := len(site.passes()); got != 2 {
 			t.Errorf("%d passes, want 2", got)
