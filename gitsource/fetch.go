@@ -19,17 +19,28 @@ func (s *Source) Fetch(ctx context.Context) (*Revision, error) {
 		return nil, err
 	}
 	defer unlock()
-	rev, err := s.fetch(ctx)
-	if errors.Is(err, ErrDamaged) {
-		if err := s.remake(ctx, err); err != nil {
-			return nil, err
-		}
+	var rev *Revision
+	err = s.healing(ctx, func() (err error) {
 		rev, err = s.fetch(ctx)
-		if err == nil {
-			s.log.Info("the mirror is whole again", "dir", s.cfg.Dir, "revision", rev.Short())
-		}
-	}
+		return err
+	})
 	return rev, err
+}
+
+// healing does something with the remote, and when the mirror proves damaged makes
+// it anew and does it again.
+func (s *Source) healing(ctx context.Context, do func() error) error {
+	err := do()
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	if err := s.remake(ctx, err); err != nil {
+		return err
+	}
+	if err = do(); err == nil {
+		s.log.Info("the mirror is whole again", "dir", s.cfg.Dir)
+	}
+	return err
 }
 
 func (s *Source) fetch(ctx context.Context) (*Revision, error) {
@@ -49,6 +60,7 @@ func (s *Source) fetch(ctx context.Context) (*Revision, error) {
 		if !forward {
 			if s.remade {
 				// The objects are whole; only history is in question.
+				s.st.Gone = !st.has(tip)
 				err = s.save()
 			}
 			return nil, errors.Join(&RewoundError{From: tip.String(), To: head.String()}, err)
@@ -178,7 +190,7 @@ func (s *Source) haves(st *store) ([]hash, error) {
 		return nil, nil
 	}
 	if !st.has(tip) {
-		if s.remade {
+		if s.remade || s.st.Gone {
 			return nil, nil
 		}
 		return nil, broken(ErrDamaged, "revision %s is missing", tip)
@@ -239,6 +251,9 @@ func (s *Source) head() (*Revision, error) {
 	if s.st.Tip == "" {
 		return nil, fmt.Errorf("nothing was fetched yet: %w", ErrEmpty)
 	}
+	if s.st.Gone {
+		return nil, fmt.Errorf("%w: %s, the head before, was lost here and is in the remote's branch no more", ErrRewound, s.st.Tip)
+	}
 	if _, err := s.open(); err != nil {
 		return nil, err
 	}
@@ -254,7 +269,11 @@ func (s *Source) Accept(ctx context.Context, rev string) error {
 		return err
 	}
 	defer unlock()
-	head, fetchErr := s.fetchObjects(ctx)
+	var head hash
+	fetchErr := s.healing(ctx, func() (err error) {
+		head, err = s.fetchObjects(ctx)
+		return err
+	})
 	if fetchErr != nil && !errors.Is(fetchErr, ErrUnreachable) {
 		return fmt.Errorf("accept %s: %w", rev, fetchErr)
 	}

@@ -44,7 +44,14 @@ func TestHistoryMovesForwardOnly(t *testing.T) {
 
 			// Not even a mirror that has to be made anew forgets where history stood.
 			rewrite(t, onlyOrNewest(t, s), none)
+			must(t, s.Close())
 			wantRewound(t, s, second.ID(), forged)
+			if names, err := packNames(filepath.Join(s.cfg.Dir, gitName)); err != nil || len(names) != 1 {
+				t.Errorf("it was not made anew: %v, %v", names, err)
+			}
+			if _, err := s.Head(); !errors.Is(err, ErrRewound) {
+				t.Errorf("head: %v", err)
+			}
 
 			git(t, c.repo, "update-ref", "-d", "refs/heads/main")
 			wantRewound(t, s, second.ID(), "")

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 )
 
 // forge writes any bytes as an object into a repository, as an attacker with push
@@ -220,6 +223,57 @@ func TestIncompleteRemote(t *testing.T) {
 	}
 }
 
+// A server may leave objects out, by mistake or on purpose.
+func TestIncompletePack(t *testing.T) {
+	t.Parallel()
+	blob := plumbing.NewHash(strings.Repeat("ab", 20))
+	tree := encodeTree([]treeEntry{{modeRegular, manifestName, blob}})
+	treeID := objectID(plumbing.TreeObject, tree)
+	commit := encodeCommit(treeID, nil, Author{}, timeZero, "Hollow")
+	head := objectID(plumbing.CommitObject, commit)
+	for name, c := range map[string]struct{ commit, tree bool }{
+		"no blob": {true, true}, "no tree": {true, false}, "no commit": {false, true},
+	} {
+		var pack bytes.Buffer
+		p := newPackWriter(&pack, btoi(c.commit)+btoi(c.tree))
+		if c.commit {
+			must(t, p.add(head, plumbing.CommitObject, commit))
+		}
+		if c.tree {
+			must(t, p.add(treeID, plumbing.TreeObject, tree))
+		}
+		_, err := p.finish()
+		must(t, err)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Method == http.MethodGet {
+				w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+				e := pktline.NewEncoder(w)
+				_ = e.EncodeString("# service=git-upload-pack\n")
+				_ = e.Flush()
+				_ = e.Encodef("%s refs/heads/main\x00ofs-delta\n", head)
+				_ = e.Flush()
+				return
+			}
+			_, _ = w.Write(append([]byte("0008NAK\n"), pack.Bytes()...))
+		}))
+		s := with(t, Config{URLs: []string{server.URL + "/x"}})
+		if _, err := s.Fetch(t.Context()); !errors.Is(err, ErrRemoteDamaged) || errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if names, err := packNames(filepath.Join(s.cfg.Dir, gitName)); err != nil || len(names) > 0 {
+			t.Errorf("%s: in the mirror: %v, %v", name, names, err)
+		}
+		server.Close()
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 func TestUnfitLocalRemotes(t *testing.T) {
 	t.Parallel()
 	sha256 := filepath.Join(t.TempDir(), "r.git")
@@ -247,7 +301,7 @@ func TestUnfitLocalRemotes(t *testing.T) {
 	repo := bareRepo(t)
 	publish(t, opened(t, repo), nil, Commit{Put: some(t, 1)})
 	rewrite(t, filepath.Join(repo, "refs/heads/main"), none)
-	if _, err := opened(t, repo).Fetch(t.Context()); !errors.Is(err, ErrRemoteDamaged) || errors.Is(err, ErrEmpty) {
+	if _, err := opened(t, repo).Fetch(t.Context()); !errors.Is(err, ErrRemoteDamaged) || errors.Is(err, ErrEmpty) || !strings.Contains(err.Error(), "main") {
 		t.Errorf("zero-length reference: %v", err)
 	}
 }

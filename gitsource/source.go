@@ -281,7 +281,7 @@ func (s *Source) moveTip(id hash) error {
 	if s.st.Tip == id.String() && !s.remade {
 		return nil
 	}
-	s.st.Tip = id.String()
+	s.st.Tip, s.st.Gone = id.String(), false
 	if err := s.save(); err != nil {
 		return err
 	}

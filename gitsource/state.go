@@ -17,6 +17,7 @@ type state struct {
 	Version int    `json:"version"`
 	Branch  string `json:"branch"`
 	Tip     string `json:"tip,omitempty"`     // the revision reached
+	Gone    bool   `json:"gone,omitempty"`    // the tip's objects were lost here and are in the remote's branch no more
 	Damaged string `json:"damaged,omitempty"` // why the objects must be fetched anew
 }
 
@@ -44,7 +45,7 @@ func loadState(name, branch string) (state, error) {
 	}
 	if st.Branch != branch {
 		// The operator follows another branch now: its history starts here.
-		st.Branch, st.Tip = branch, ""
+		st.Branch, st.Tip, st.Gone = branch, "", false
 	}
 	return st, nil
 }
