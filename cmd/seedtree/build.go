@@ -1,0 +1,205 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"seedtree/builder"
+	"seedtree/gitsource"
+	"seedtree/manifests"
+)
+
+// buildFlags are what `seedtree build` is told.
+type buildFlags struct {
+	dryRun, rehash, allowRemovals bool
+}
+
+// buildReport is what one build did.
+type buildReport struct {
+	Parent      string            `json:"parent"`
+	Revision    string            `json:"revision,omitempty"` // "" when nothing was committed
+	Counts      diffCounts        `json:"counts"`
+	Changes     []changeLine      `json:"changes"`
+	Entries     int               `json:"entries"`
+	Bytes       int64             `json:"bytes"`
+	HashedFiles int               `json:"hashedFiles"`
+	HashedBytes int64             `json:"hashedBytes"`
+	Skipped     map[string]string `json:"skipped,omitempty"`
+	Warnings    map[string]string `json:"warnings,omitempty"`
+	Failed      map[string]string `json:"failed,omitempty"`
+	Seconds     float64           `json:"seconds"`
+}
+
+func (a *app) buildCommand() *cobra.Command {
+	var flags buildFlags
+	cmd := &cobra.Command{
+		Use:   "build",
+		Short: "Commit what main's source folders hold",
+		Long: `Scans the source folders of this site, hashes what is new or changed, and commits
+one .torrent per file to the catalog. Only main builds. Files whose length and
+modification time are as committed are not read again. More removals than the
+manifest's limit stop the build: an unmounted drive looks just like that.`,
+		Example: `  seedtree build --dry-run     show what would be committed
+  seedtree build`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.build(cmd.Context(), flags) },
+	}
+	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the changes, commit nothing")
+	cmd.Flags().BoolVar(&flags.rehash, "rehash", false, "read every file again, whatever its modification time says")
+	cmd.Flags().BoolVar(&flags.allowRemovals, "allow-removals", false, "commit even if more files disappeared than the manifest's limit allows")
+	return cmd
+}
+
+func (a *app) build(ctx context.Context, flags buildFlags) error {
+	cfg, err := a.site(needSite, needCatalog, needTrees)
+	if err != nil {
+		return err
+	}
+	src, err := a.openSource(cfg)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	bar := a.progress("hashing")
+	b := &build{site: cfg.Site, trees: cfg.Trees, src: src, flags: flags, progress: bar.update}
+	err = b.run(ctx)
+	bar.done()
+	if err != nil && !errors.Is(err, errPartial) {
+		return err
+	}
+	return errors.Join(err, a.emit(b.report, func(w io.Writer) { b.report.write(w, flags.dryRun) }))
+}
+
+// build is one run of the builder between a fetch and a push. The agent and
+// the verb share it.
+type build struct {
+	site     string
+	trees    map[string]string
+	src      *gitsource.Source
+	flags    buildFlags
+	progress func(builder.Progress)
+	report   buildReport
+}
+
+func (b *build) run(ctx context.Context) error {
+	begun := time.Now()
+	next, err := commitOnto(ctx, b.src, b.onto)
+	if err != nil {
+		return err
+	}
+	if next != nil {
+		b.report.Revision = next.ID()
+	}
+	b.report.Seconds = time.Since(begun).Seconds()
+	if n := len(b.report.Failed); n > 0 {
+		return fmt.Errorf("%w: %s could not be read and keep their previous entries%s", errPartial, comma(n), named(b.report.Failed))
+	}
+	return nil
+}
+
+// onto builds on top of one head. It asks anew whether this site is main: in
+// a lost race the winner may have named another.
+func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.Commit, error) {
+	m, err := head.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	if m.Main != b.site {
+		return nil, withHint(fmt.Errorf("%w: the catalog names %s", errNotMain, m.Main), "seedtree promote %s", b.site)
+	}
+	previous, err := head.Listing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	res, err := builder.Build(ctx, builder.Options{
+		Site: b.site, Trees: b.trees, Manifest: m, Previous: previous, Metainfo: head.Metainfo,
+		Rehash: b.flags.rehash, AllowRemovals: b.flags.allowRemovals, Progress: b.progress,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.note(head, res)
+	if b.flags.dryRun || len(res.Put)+len(res.Delete) == 0 {
+		return nil, nil
+	}
+	return toCommit(b.site, res), nil
+}
+
+// note keeps what is told afterwards; a retry starts it afresh, but what was
+// hashed stays hashed.
+func (b *build) note(head *gitsource.Revision, res *builder.Result) {
+	hashed, hashedBytes := b.report.HashedFiles, b.report.HashedBytes
+	b.report = buildReport{
+		Parent: head.ID(), Counts: countDiff(res.Diff), Changes: changeLines(res.Diff),
+		Entries: res.Listing.Len(), Bytes: res.Listing.Bytes(),
+		HashedFiles: hashed + res.HashedFiles, HashedBytes: hashedBytes + res.HashedBytes,
+		Skipped: map[string]string{}, Warnings: map[string]string{}, Failed: map[string]string{},
+	}
+	for _, s := range res.Warnings {
+		b.report.Warnings[s.Key.String()] = s.Reason
+	}
+	for _, s := range res.Skipped {
+		b.report.Skipped[s.Key.String()] = s.Reason
+	}
+	for _, f := range res.Failed {
+		b.report.Failed[f.Key.String()] = f.Err.Error()
+	}
+}
+
+// toCommit turns the builder's result into git's terms.
+func toCommit(site string, res *builder.Result) *gitsource.Commit {
+	c := &gitsource.Commit{Message: buildMessage(site, res.Diff), Delete: res.Delete}
+	for _, b := range res.Put {
+		mode := gitsource.Regular
+		switch b.Mode {
+		case builder.Executable:
+			mode = gitsource.Executable
+		case builder.SymbolicLink:
+			mode = gitsource.Symlink
+		}
+		c.Put = append(c.Put, gitsource.File{Name: b.Name, Data: b.Data, Mode: mode})
+	}
+	return c
+}
+
+// buildMessage is the commit message: counts, then a few names, so that
+// `git log` can be read without tools.
+func buildMessage(site string, d manifests.Diff) string {
+	const some = 10
+	msg := fmt.Sprintf("Build at %s: %s\n", site, countDiff(d))
+	for i, l := range changeLines(d) {
+		if i == some {
+			return msg + "\n..."
+		}
+		l.Bytes = 0
+		msg += "\n" + l.String()
+	}
+	return msg
+}
+
+func (r *buildReport) write(w io.Writer, dryRun bool) {
+	for _, name := range sortedKeys(r.Skipped) {
+		fmt.Fprintf(w, "skipped %s: %s\n", shown(name), r.Skipped[name])
+	}
+	for _, name := range sortedKeys(r.Warnings) {
+		fmt.Fprintf(w, "warning %s: %s\n", shown(name), r.Warnings[name])
+	}
+	if dryRun {
+		writeLines(w, r.Changes)
+	}
+	switch {
+	case r.Revision != "":
+		fmt.Fprintf(w, "committed %.12s: %s\n", r.Revision, r.Counts)
+	case r.Counts.total() > 0:
+		fmt.Fprintf(w, "would commit: %s\n", r.Counts)
+	default:
+		fmt.Fprintln(w, "nothing changed")
+	}
+	fmt.Fprintf(w, "%s entries, %s; hashed %s files, %s in %.1f s\n", comma(r.Entries), bytesText(r.Bytes),
+		comma(r.HashedFiles), bytesText(r.HashedBytes), r.Seconds)
+}

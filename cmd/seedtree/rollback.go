@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"seedtree/gitsource"
+	"seedtree/manifests"
+)
+
+func (a *app) rollbackCommand() *cobra.Command {
+	var manifest, dryRun bool
+	cmd := &cobra.Command{
+		Use:   "rollback REV",
+		Short: "Make the catalog list again what it listed at REV",
+		Long: `Commits the listing as of REV on top of the head; history stays. Sites take what
+comes back from their trash, so within its retention no bytes travel. The manifest,
+and so main, stays as it is unless --manifest is given.`,
+		Example: `  seedtree rollback HEAD~1 --dry-run
+  seedtree rollback HEAD~1`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.rollback(cmd.Context(), args[0], manifest, dryRun)
+		},
+	}
+	cmd.Flags().BoolVar(&manifest, "manifest", false, "restore manifest.yaml as of REV too, main included")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the changes, commit nothing")
+	return cmd
+}
+
+func (a *app) rollback(ctx context.Context, rev string, manifest, dryRun bool) error {
+	cfg, err := a.site(needCatalog)
+	if err != nil {
+		return err
+	}
+	src, err := a.openSource(cfg)
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	if _, err := src.Fetch(ctx); err != nil {
+		return err
+	}
+	// Named once: HEAD~1 must not move on while a push is retried.
+	target, err := src.Revision(ctx, rev)
+	if err != nil {
+		return err
+	}
+	rep := &commitReport{}
+	next, err := commitOnto(ctx, src, func(ctx context.Context, head *gitsource.Revision) (*gitsource.Commit, error) {
+		*rep = commitReport{Parent: head.ID(), Message: "Roll back to " + target.Short()}
+		c, err := rep.restore(ctx, head, target, manifest)
+		if err != nil || len(c.Put)+len(c.Delete) == 0 || dryRun {
+			return nil, err
+		}
+		return c, nil
+	})
+	if err != nil {
+		return err
+	}
+	if next != nil {
+		rep.Revision = next.ID()
+	}
+	return a.emit(rep, func(w io.Writer) {
+		writeLines(w, rep.Changes)
+		for _, l := range rep.Manifest {
+			fmt.Fprintln(w, l)
+		}
+		rep.write(w)
+	})
+}
+
+// restore makes the commit that turns head's listing into target's.
+func (r *commitReport) restore(ctx context.Context, head, target *gitsource.Revision, manifest bool) (*gitsource.Commit, error) {
+	now, err := head.Listing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	then, err := target.Listing(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m, err := head.Manifest()
+	if err != nil {
+		return nil, err
+	}
+	diff := now.Diff(then)
+	r.Changes = changeLines(diff)
+	c := &gitsource.Commit{Message: r.Message + "\n\n" + countDiff(diff).String()}
+	if err := putListing(c, now, then, target); err != nil {
+		return nil, err
+	}
+	if lost := diff.Lost(then); !m.Prune.Limit.Allows(lost, now.Len()) {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s files go, more than the limit: sites hold these removals until they are approved (seedtree approve REV)", comma(lost)))
+	}
+	if len(r.Changes) > 0 {
+		r.Notes = append(r.Notes, fmt.Sprintf("%s's own files stay as they are; its next build commits them as they are then", m.Main))
+	}
+	if !manifest {
+		return c, nil
+	}
+	before, err := head.ManifestBytes()
+	if err != nil {
+		return nil, err
+	}
+	after, err := target.ManifestBytes()
+	if err != nil {
+		return nil, err
+	}
+	if r.Manifest = lineDiff(before, after); len(r.Manifest) > 0 {
+		c.Put = append(c.Put, gitsource.File{Name: manifestName, Data: after})
+	}
+	return c, nil
+}
+
+// putListing enters into a commit what turns one listing into another.
+func putListing(c *gitsource.Commit, now, then *manifests.Listing, target *gitsource.Revision) error {
+	for e := range then.All() {
+		if old, ok := now.Get(e.Key()); ok && old.Equal(e) {
+			continue
+		}
+		f, err := entryFile(target, e)
+		if err != nil {
+			return err
+		}
+		c.Put = append(c.Put, f)
+	}
+	for e := range now.All() {
+		// The kind is part of a catalog name, so a changed kind is a removal too.
+		if next, ok := then.Get(e.Key()); !ok || next.Kind != e.Kind {
+			c.Delete = append(c.Delete, manifests.CatalogName(e))
+		}
+	}
+	return nil
+}
+
+// entryFile is the catalog file of one entry of a revision.
+func entryFile(rev *gitsource.Revision, e manifests.Entry) (gitsource.File, error) {
+	f := gitsource.File{Name: manifests.CatalogName(e), Mode: gitsource.Regular}
+	if e.Executable {
+		f.Mode = gitsource.Executable
+	}
+	switch e.Kind {
+	case manifests.Symlink:
+		f.Mode, f.Data = gitsource.Symlink, []byte(e.Target)
+	case manifests.Regular:
+		data, err := rev.Metainfo(e)
+		if err != nil {
+			return f, err
+		}
+		f.Data = data
+	}
+	return f, nil
+}

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"path/filepath"
+
+	"seedtree/gitsource"
+)
+
+// openSource opens the site's mirror of the catalog. The agent and verbs run by
+// hand share it; a lock in it lets one work at a time.
+func (a *app) openSource(c *Config) (*gitsource.Source, error) {
+	who := c.Site
+	if who == "" {
+		who = "seedtree"
+	}
+	cfg := gitsource.Config{
+		URLs: c.Catalog.URLs, Branch: c.Catalog.Branch, Timeout: c.Catalog.Timeout,
+		Dir: filepath.Join(c.State, "catalog"), Log: a.logger(slog.LevelWarn),
+	}
+	cfg.SSH.KeyFile, cfg.SSH.PassphraseFile, cfg.SSH.KnownHostsFile = c.Catalog.SSH.KeyFile, c.Catalog.SSH.PassphraseFile, c.Catalog.SSH.KnownHostsFile
+	h := c.Catalog.HTTPS
+	cfg.HTTPS.Username, cfg.HTTPS.PasswordFile = h.Username, h.PasswordFile
+	cfg.HTTPS.CAFile, cfg.HTTPS.CertFile, cfg.HTTPS.KeyFile = h.CAFile, h.CertFile, h.KeyFile
+	cfg.Author.Name, cfg.Author.Email = who, who+"@seedtree.invalid"
+	return gitsource.Open(cfg)
+}
+
+// attempts bounds how often a commit is rebuilt on a head that keeps moving.
+const attempts = 5
+
+// change makes a commit on top of a head. Nil without an error means that
+// there is nothing to change.
+type change func(ctx context.Context, head *gitsource.Revision) (*gitsource.Commit, error)
+
+// commitOnto fetches, makes the change and pushes it. The push is a
+// compare-and-swap: when somebody else was faster, everything is looked at
+// again from their commit on, never forced over it.
+func commitOnto(ctx context.Context, src *gitsource.Source, make change) (*gitsource.Revision, error) {
+	var moved error
+	for range attempts {
+		head, err := src.Fetch(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c, err := make(ctx, head)
+		if err != nil || c == nil {
+			return nil, err
+		}
+		next, err := src.Commit(ctx, head, *c)
+		if errors.Is(err, gitsource.ErrUnchanged) {
+			return nil, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if moved = src.Push(ctx, next); !errors.Is(moved, gitsource.ErrMoved) {
+			return next, moved
+		}
+	}
+	return nil, moved
+}

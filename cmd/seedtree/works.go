@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+
+	"seedtree/apply"
+	"seedtree/gitsource"
+	"seedtree/internal/agent"
+	"seedtree/internal/tracker"
+	"seedtree/manifests"
+)
+
+// works is everything a site needs to do a pass, put together and opened.
+type works struct {
+	cfg    *Config
+	log    *slog.Logger
+	src    *gitsource.Source
+	engine engine
+	files  *apply.Site
+	agent  *agent.Agent
+
+	tracker  *tracker.Tracker // nil: none configured
+	listener net.Listener
+}
+
+// worksOptions are what the verbs that do passes ask for.
+type worksOptions struct {
+	usual      slog.Level // of the log, unless --log-level says otherwise
+	tracker    bool       // run the configured tracker beside
+	schedule   bool       // and the builder, by schedule
+	allowPrune string
+}
+
+// openWorks opens a site for passes. Close what it returns.
+func (a *app) openWorks(ctx context.Context, o worksOptions) (*works, error) {
+	cfg, err := a.site(needSite, needCatalog, needTrees)
+	if err != nil {
+		return nil, err
+	}
+	w := &works{cfg: cfg, log: a.logger(o.usual)}
+	if err := w.open(ctx, a, o); err != nil {
+		return nil, errors.Join(err, w.Close())
+	}
+	return w, nil
+}
+
+func (w *works) open(ctx context.Context, a *app, o worksOptions) (err error) {
+	if w.src, err = a.openSource(w.cfg); err != nil {
+		return err
+	}
+	if w.engine, err = openEngine(ctx, w.cfg, w.log); err != nil {
+		return err
+	}
+	if w.files, err = openSite(w.cfg, w.engine, w.log); err != nil {
+		return err
+	}
+	if o.tracker && w.cfg.Tracker != "" {
+		if w.tracker, w.listener, err = openTracker(ctx, w.cfg.Tracker, w.log); err != nil {
+			return err
+		}
+	}
+	c := agent.Config{
+		Site: w.cfg.Site, Source: w.src, Apply: w.files, Engine: w.cfg.engineName(), Meter: w.engine,
+		StateDir: w.cfg.State, AllowPrune: o.allowPrune, ReportStatus: w.cfg.Report == "git", Log: w.log,
+		OnRevision: w.onRevision,
+	}
+	if o.schedule {
+		s := w.cfg.Schedule
+		c.Schedule = agent.Times{Sync: s.Sync, Build: s.Build, Location: s.Location, Jitter: s.Jitter}
+		c.Build = w.build
+	}
+	w.agent, err = agent.New(c)
+	return err
+}
+
+// onRevision hands a revision's listing to the tracker, if there is one.
+func (w *works) onRevision(_ *manifests.Manifest, l *manifests.Listing) {
+	if w.tracker != nil {
+		allow(w.tracker, l)
+	}
+}
+
+// build is what the agent calls while this site is main.
+func (w *works) build(ctx context.Context) error {
+	b := &build{site: w.cfg.Site, trees: w.cfg.Trees, src: w.src}
+	err := b.run(ctx)
+	if err == nil || errors.Is(err, errPartial) {
+		w.log.Info("built", "revision", b.report.Revision, "changes", b.report.Counts.String(),
+			"hashed", bytesText(b.report.HashedBytes), "seconds", b.report.Seconds)
+	}
+	for _, name := range sortedKeys(b.report.Skipped) {
+		w.log.Warn("skipped", "path", name, "reason", b.report.Skipped[name])
+	}
+	return err
+}
+
+// Close lets go of everything that was opened, in the reverse order.
+func (w *works) Close() error {
+	var errs []error
+	if w.listener != nil {
+		// Serve has closed it if it ever ran.
+		if err := w.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if w.files != nil {
+		errs = append(errs, w.files.Close())
+	}
+	if w.engine != nil {
+		errs = append(errs, w.engine.Close())
+	}
+	if w.src != nil {
+		errs = append(errs, w.src.Close())
+	}
+	return errors.Join(errs...)
+}
