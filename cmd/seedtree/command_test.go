@@ -32,7 +32,7 @@ func TestVerbsExplainThemselves(t *testing.T) {
 		}
 	}
 	visit(newApp(streams{strings.NewReader(""), io.Discard, io.Discard}).root())
-	want := "init build plan sync agent promote rollback approve status list restore empty tracker version"
+	want := "init build plan sync agent promote rollback approve status list restore empty tracker demo version"
 	for _, name := range strings.Fields(want) {
 		found := false
 		for _, n := range names {
