@@ -46,6 +46,7 @@ type item struct {
 	base   *tree  // the tree that file is in; nil: the entry's own
 	have   pieces.Have
 	held   bool // the engine holds it, in staging
+	whole  bool // nothing has to be fetched
 	linked bool // file is a hard link to a file that was durable already
 }
 

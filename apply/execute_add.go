@@ -42,12 +42,9 @@ func (x *execution) addBatch(ctx context.Context, items []*item) error {
 		return err
 	}
 	var fetch, inTree, staged []*item
-	for _, it := range items {
-		whole, err := x.prepare(it)
+	for _, it := range x.each(items, x.prepare) {
 		switch {
-		case err != nil:
-			x.fail(it, err)
-		case !whole:
+		case !it.whole:
 			fetch = append(fetch, it)
 		case it.file == string(it.Entry.Path):
 			inTree = append(inTree, it)
@@ -125,33 +122,35 @@ func (x *execution) findBase(it *item) bool {
 	return false
 }
 
-// prepare readies one item's staging from its base. whole says that nothing
-// has to be fetched.
-func (x *execution) prepare(it *item) (whole bool, err error) {
+// prepare readies one item's staging from its base, and finds out whether
+// anything has to be fetched at all.
+func (x *execution) prepare(it *item) error {
 	h := it.Entry.InfoHash
 	own := stagedName(it.Entry)
 	if it.have.Complete && it.base == it.tree && it.file == string(it.Entry.Path) {
-		return true, nil
+		it.whole = true
+		return nil
 	}
 	if it.base == nil || it.have.Bits == nil || counted(it.meta, it.have.Bits) == 0 {
 		it.have.Bits = nil
 		if err := it.tree.removeAll(stagingName(h)); err != nil {
-			return false, err
+			return err
 		}
-		return false, it.tree.makeDirs(stagingName(h) + "/" + it.Entry.Tree)
+		return it.tree.makeDirs(stagingName(h) + "/" + it.Entry.Tree)
 	}
 	if it.base != it.tree || it.file != own {
 		if err := it.tree.makeDirs(path.Dir(own)); err != nil {
-			return false, err
+			return err
 		}
 		if err := it.tree.copyFile(it.base, it.file, own, it.Entry.Length); err != nil {
-			return false, err
+			return err
 		}
 	} else if err := it.tree.cut(own, it.Entry.Length); err != nil {
-		return false, err
+		return err
 	}
 	it.base, it.file = it.tree, own
-	return counted(it.meta, it.have.Bits) == it.Entry.Length, nil
+	it.whole = counted(it.meta, it.have.Bits) == it.Entry.Length
+	return nil
 }
 
 // cut shortens a file in staging that is longer than listed.

@@ -65,13 +65,29 @@ func (p *planner) supply() {
 	}
 	// What replaces a file stops the old torrent only when it is placed.
 	for i := range p.plan.Actions {
-		if a := &p.plan.Actions[i]; a.Kind == Place {
+		switch a := &p.plan.Actions[i]; a.Kind {
+		case Place:
 			p.replaced(a)
 			p.obstructions(a.Entry)
+		case Adopt:
+			p.secondBest(a)
 		}
 	}
 	for _, w := range p.plan.waiting {
 		p.replacedBy(w.entry)
+	}
+}
+
+// secondBest names where else an adopted file's bytes are, should the check
+// find that length and time deceived us.
+func (p *planner) secondBest(a *Action) {
+	if p.plan.sources[a.Entry.Tree] {
+		return
+	}
+	if from, ok := p.staying(a.Entry); ok {
+		a.source = source{kind: fromTree, entry: from}
+	} else if item, ok := p.o.Trash[a.Entry.Content]; ok {
+		a.source = source{kind: fromTrash, trash: item}
 	}
 }
 

@@ -49,8 +49,11 @@ func (x *execution) publish(ctx context.Context, items []*item) ([]*item, error)
 func (x *execution) each(items []*item, do func(*item) error) []*item {
 	ok := items[:0:0]
 	for _, it := range items {
-		err := do(it)
-		if err != nil {
+		if x.broken[it.Entry.Tree] {
+			x.staying[it.Entry.InfoHash] = true
+			continue
+		}
+		if err := do(it); err != nil {
 			x.fail(it, err)
 			continue
 		}
@@ -296,9 +299,6 @@ func (x *execution) clearStaging(it *item) error {
 	h := it.Entry.InfoHash
 	x.settled[h] = true
 	delete(x.staying, h)
-	if _, err := it.tree.root.Lstat(stagingName(h)); err != nil {
-		return nil //nolint:nilerr // never made
-	}
 	return it.tree.removeAll(stagingName(h))
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -77,6 +78,11 @@ func (t *tree) isDirLocked(name string) bool {
 	if name == "." || t.solid[name] {
 		return true
 	}
+	if strings.HasPrefix(name, stagingDir+"/") {
+		// Ours alone, and every torrent has folders of its own: looking at
+		// each costs more than it proves. os.Root still keeps us inside.
+		return t.isDirLocked(stagingDir)
+	}
 	if !t.isDirLocked(path.Dir(name)) {
 		return false
 	}
@@ -90,6 +96,13 @@ func (t *tree) isDirLocked(name string) bool {
 
 // makeDirs makes a directory of our own and those above it.
 func (t *tree) makeDirs(name string) error {
+	if strings.HasPrefix(name, stagingDir+"/") {
+		if err := t.makeDirs(stagingDir); err != nil {
+			return err
+		}
+		t.step("mkdir " + name)
+		return t.root.MkdirAll(name, 0o777)
+	}
 	if t.isDir(name) {
 		return nil
 	}
@@ -135,7 +148,9 @@ func (t *tree) remove(name string) error {
 // removeAll removes a folder of our own; symlinks in it are not followed.
 func (t *tree) removeAll(name string) error {
 	t.step("remove all of " + name)
-	t.forgetDir(name)
+	if !strings.HasPrefix(name, stagingDir+"/") {
+		t.forgetDir(name)
+	}
 	return t.root.RemoveAll(name)
 }
 

@@ -20,7 +20,7 @@ import (
 
 // world is one site on real folders with an engine in memory.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	engine *enginetest.Memory
 	site   *apply.Site
@@ -38,11 +38,16 @@ type world struct {
 
 func newWorld(t *testing.T, trees ...string) *world {
 	t.Helper()
+	return newWorldAt(t, fastDir(t), trees...)
+}
+
+func newWorldAt(t testing.TB, dir string, trees ...string) *world {
+	t.Helper()
 	if len(trees) == 0 {
 		trees = []string{"photos"}
 	}
 	w := &world{
-		t: t, dir: fastDir(t), engine: enginetest.NewMemory(), roots: map[string]string{},
+		t: t, dir: dir, engine: enginetest.NewMemory(), roots: map[string]string{},
 		now:      time.Date(2026, 3, 1, 14, 5, 9, 0, time.UTC),
 		manifest: testManifest("oslo"),
 		meta:     map[manifests.InfoHash][]byte{}, data: map[manifests.InfoHash][]byte{},
@@ -60,7 +65,7 @@ func newWorld(t *testing.T, trees ...string) *world {
 
 // fastDir is a temporary folder in memory where the system has one: these
 // tests make and remove very many small files.
-func fastDir(t *testing.T) string {
+func fastDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("/dev/shm", "seedtree-test-")
 	if err != nil {
@@ -241,7 +246,7 @@ func contents(t testing.TB, root string) map[string]string {
 			return err
 		case d.IsDir():
 			below, err := os.ReadDir(name)
-			if len(below) == 0 {
+			if len(below) == 0 && rel != "." {
 				all[rel+"/"] = ""
 			}
 			return err
@@ -256,6 +261,7 @@ func contents(t testing.TB, root string) map[string]string {
 // requireTree fails unless each tree holds exactly what is listed, and what
 // extra names as foreign.
 func (w *world) requireTree(l *manifests.Listing, extra ...string) {
+	w.t.Helper()
 	w.t.Helper()
 	for tree, root := range w.roots {
 		have := contents(w.t, root)
@@ -278,7 +284,7 @@ func (w *world) requireTree(l *manifests.Listing, extra ...string) {
 				name += "/"
 			}
 			if got, ok := have[name]; !ok || got != want {
-				w.t.Errorf("%s: there: %t, %d bytes, want %d", e.Key(), ok, len(got), len(want))
+				w.t.Errorf("%s: there: %t, %d bytes %.20q, want %d, %.20q", e.Key(), ok, len(got), got, len(want), want)
 			}
 			delete(have, name)
 		}

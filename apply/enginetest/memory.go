@@ -158,6 +158,15 @@ func (m *Memory) Lie(h manifests.InfoHash) {
 	}
 }
 
+// Stop lets the client stop a torrent and say why; adding it anew cures it.
+func (m *Memory) Stop(h manifests.InfoHash, why string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t := m.torrents[h]; t != nil {
+		t.stopped = why
+	}
+}
+
 // Fetch is a peer that downloads from the engine what it claims to seed.
 func (m *Memory) Fetch(h manifests.InfoHash) ([]byte, error) {
 	m.mu.Lock()
