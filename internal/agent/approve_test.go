@@ -57,7 +57,8 @@ func newApprovals(t *testing.T) *approvals {
 	h.head = h.ok // two branches end in a fork
 	var err error
 	narrow := manifests.NewManifest("oslo", []string{"photos"}, nil, map[string]manifests.SiteSpec{
-		"oslo": {}, "lima": {Exclude: []string{"photos/00.jpg"}}})
+		"oslo": {}, "lima": {Exclude: []string{"photos/00.jpg"}},
+	})
 	h.narrow, err = h.src.Commit(context.Background(), h.ok, gitsource.Commit{Message: "narrow", Put: []gitsource.File{put(manifests.ManifestName, narrow)}})
 	if err != nil {
 		t.Fatal(err)

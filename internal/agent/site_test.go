@@ -167,7 +167,7 @@ func TestFollowerCompletes(t *testing.T) {
 	if got := lima.files(); len(got) != 10 {
 		t.Errorf("the tree holds %v", got)
 	}
-	if out := lima.pass(); len(out.Plan.Actions) != 0 || out.Status.Pass.Actions != nil && len(out.Status.Pass.Actions) != 0 {
+	if out := lima.pass(); len(out.Plan.Actions) != 0 || len(out.Status.Pass.Actions) != 0 {
 		t.Errorf("a pass with nothing to do did %v, %v", out.Plan.Actions, out.Status.Pass.Actions)
 	}
 }
