@@ -64,7 +64,7 @@ func (w *works) open(ctx context.Context, a *app, o worksOptions) (err error) {
 	}
 	c := agent.Config{
 		Site: w.cfg.Site, Source: w.src, Apply: w.files, Engine: w.cfg.engineName(), Meter: w.engine,
-		StateDir: w.cfg.State, AllowPrune: o.allowPrune, ReportStatus: w.cfg.Report == "git", Log: w.log,
+		StateDir: w.cfg.State, Trees: w.cfg.Trees, AllowPrune: o.allowPrune, ReportStatus: w.cfg.Report == "git", Log: w.log,
 		OnRevision: w.onRevision,
 	}
 	if o.schedule {
