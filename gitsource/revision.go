@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -262,17 +263,18 @@ func (s *store) lookup(tree hash, name string) (treeEntry, error) {
 	if err != nil {
 		return treeEntry{}, err
 	}
-	for _, e := range entries {
-		if e.name != first {
-			continue
+	// A name can stand as a file or as a directory, which git sorts apart.
+	for _, probe := range []treeEntry{{name: first}, {mode: modeDir, name: first}} {
+		i, ok := slices.BinarySearchFunc(entries, probe.sortKey(), func(e treeEntry, key string) int {
+			return strings.Compare(e.sortKey(), key)
+		})
+		switch {
+		case !ok:
+		case !more:
+			return entries[i], nil
+		case entries[i].isDir():
+			return s.lookup(entries[i].id, rest)
 		}
-		if !more {
-			return e, nil
-		}
-		if !e.isDir() {
-			break
-		}
-		return s.lookup(e.id, rest)
 	}
 	return treeEntry{}, ErrNotFound
 }

@@ -33,12 +33,21 @@ type store struct {
 	fault error // what unreadable objects are called: ErrDamaged for our mirror
 	obj   *filesystem.ObjectStorage
 	reads int // objects read so far, which is what a listing costs
+
+	// Trees read lately: one torrent after the other is asked for by name, and a
+	// directory may have a million of them.
+	trees       map[hash][]treeEntry
+	treeEntries int
 }
 
 func openStore(dir string, fault error) *store {
 	lru := cache.NewObjectLRU(cache.FileSize(objectCache))
-	return &store{dir: dir, fault: fault, obj: filesystem.NewObjectStorageWithOptions(
-		dotgit.New(osfs.New(dir)), lru, filesystem.Options{KeepDescriptors: true})}
+	// Exclusive access makes go-git list the loose objects once, instead of asking
+	// the file system for each object before it looks into the packs. What comes
+	// later is not seen: whoever installs a pack opens the store again.
+	dot := dotgit.NewWithOptions(osfs.New(dir), dotgit.Options{ExclusiveAccess: true})
+	return &store{dir: dir, fault: fault, trees: map[hash][]treeEntry{}, obj: filesystem.NewObjectStorageWithOptions(
+		dot, lru, filesystem.Options{ExclusiveAccess: true, KeepDescriptors: true})}
 }
 
 func (s *store) Close() error { return s.obj.Close() }
@@ -50,8 +59,12 @@ func broken(fault error, format string, args ...any) error {
 	return fmt.Errorf("%w: %w", fault, fmt.Errorf(format, args...))
 }
 
-// has reports whether the object is here. Errors read as absence.
-func (s *store) has(id hash) bool { return s.obj.HasEncodedObject(id) == nil }
+// has reports whether the object is here. Errors read as absence. (HasEncodedObject
+// does not find packed objects under exclusive access in go-git v5.19.3.)
+func (s *store) has(id hash) bool {
+	_, err := s.obj.EncodedObjectSize(id)
+	return err == nil
+}
 
 // read returns an object's bytes. Its size is looked up before anything is
 // inflated, and its id is computed anew: go-git finds a flipped bit only if
@@ -114,7 +127,14 @@ func (s *store) readError(id hash, err error) error {
 	return s.bad("object %s: %w", id, err)
 }
 
+// keptTreeEntries bounds the memory of parsed trees to some tens of megabytes.
+const keptTreeEntries = 256 << 10
+
+// tree returns a tree's entries, which the caller must not change.
 func (s *store) tree(id hash) ([]treeEntry, error) {
+	if entries, ok := s.trees[id]; ok {
+		return entries, nil
+	}
 	data, err := s.read(id, plumbing.TreeObject)
 	if err != nil {
 		return nil, err
@@ -123,6 +143,11 @@ func (s *store) tree(id hash) ([]treeEntry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tree %s: %w", id, err)
 	}
+	if s.treeEntries += len(entries); s.treeEntries > keptTreeEntries {
+		clear(s.trees)
+		s.treeEntries = len(entries)
+	}
+	s.trees[id] = entries
 	return entries, nil
 }
 
