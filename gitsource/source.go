@@ -187,7 +187,7 @@ func (s *Source) lock(ctx context.Context) (unlock func(), err error) {
 	select {
 	case s.turn <- struct{}{}:
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, fmt.Errorf("the mirror in %s is busy: %w", s.cfg.Dir, ctx.Err())
 	}
 	if _, err := s.flock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
 		<-s.turn
@@ -211,7 +211,8 @@ func (s *Source) lock(ctx context.Context) (unlock func(), err error) {
 	return unlock, nil
 }
 
-// lockQuick is lock for methods that have no context.
+// lockQuick is lock for methods that have no context; they wait for a fetch under way
+// as long as a remote may stay silent.
 func (s *Source) lockQuick() (func(), error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
 	defer cancel()
