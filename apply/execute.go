@@ -11,9 +11,12 @@ import (
 	"seedtree/manifests"
 )
 
-// batchSize is how many entries go through a stage together: one engine call
-// and one round of fsync for all of them, and no more lost when interrupted.
-const batchSize = 500
+// A batch is what goes through a stage together: one engine call and one round
+// of fsync for all of it, and no more to do again when interrupted.
+const (
+	batchEntries = 500
+	batchBytes   = 8 << 30
+)
 
 // execution is the state of one pass.
 type execution struct {
@@ -177,10 +180,13 @@ func ofKind(kinds ...ActionKind) func(Action) bool {
 
 // batches runs a stage over its actions, some hundred at a time.
 func (x *execution) batches(ctx context.Context, actions []Action, do func(context.Context, []*item) error) error {
-	for part := range slices.Chunk(actions, batchSize) {
+	for len(actions) > 0 {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		n := batchLen(actions)
+		part := actions[:n]
+		actions = actions[n:]
 		items := make([]*item, 0, len(part))
 		for _, a := range part {
 			if it := x.item(a); it != nil {
@@ -192,6 +198,18 @@ func (x *execution) batches(ctx context.Context, actions []Action, do func(conte
 		}
 	}
 	return nil
+}
+
+// batchLen says how many of the actions make the next batch; one at least.
+func batchLen(actions []Action) int {
+	var bytes int64
+	for n, a := range actions {
+		bytes += a.Entry.Length
+		if n > 0 && (n == batchEntries || bytes > batchBytes) {
+			return n
+		}
+	}
+	return len(actions)
 }
 
 // item finds the tree and the metainfo of an action; nil when it cannot go on.

@@ -136,7 +136,9 @@ func (x *execution) prepare(it *item) error {
 		if err := it.tree.removeAll(stagingName(h)); err != nil {
 			return err
 		}
-		return it.tree.makeDirs(stagingName(h) + "/" + it.Entry.Tree)
+		// Down to the file's own directory: what a client makes may belong to
+		// its user, and then we could not clear it away.
+		return it.tree.makeDirs(path.Dir(own))
 	}
 	if it.base != it.tree || it.file != own {
 		if err := it.tree.makeDirs(path.Dir(own)); err != nil {

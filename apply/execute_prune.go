@@ -87,7 +87,7 @@ func (x *execution) clean(ctx context.Context) error {
 	}
 	for _, t := range x.trees {
 		if err := x.cleanTree(t); err != nil {
-			x.res.Errors = append(x.res.Errors, EntryError{manifests.Key{Tree: t.name}, "clean", err})
+			x.s.cfg.Log.Warn("staging was not cleaned", "tree", t.name, "error", err)
 		}
 	}
 	return ctx.Err()
@@ -108,6 +108,9 @@ func (x *execution) cleanTree(t *tree) error {
 		}
 	}
 	for _, name := range x.plan.leftovers[t.name] {
+		if x.plan.sources[t.name] {
+			break
+		}
 		if err := t.remove(name); err != nil {
 			return err
 		}

@@ -20,6 +20,7 @@ func (p *planner) regular(e manifests.Entry) {
 	found := compare(e, st)
 	this := []manifests.InfoHash{e.InfoHash}
 	there := found == asListed || found == otherMode
+	staged, fetched := v.Staged[e.InfoHash]
 
 	switch {
 	case where == nowhere && there:
@@ -27,7 +28,7 @@ func (p *planner) regular(e manifests.Entry) {
 	case where == nowhere:
 		p.need(e, nil, missingOr(found))
 
-	case where == inStaging && t.Done() && v.Staged[e.InfoHash].Size >= 0:
+	case where == inStaging && t.Done() && fetched && staged.Size >= 0:
 		p.act(Action{Kind: Place, Entry: e, Reason: "fetched"})
 	case where == inStaging && t.Done():
 		p.need(e, this, "the client says complete, but staging has no file")

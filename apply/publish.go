@@ -24,13 +24,7 @@ var errHeld = errors.New("in its way stands a file whose removal is held")
 // returns the items that are in place and seeded. Interrupted anywhere, what
 // is visible is whole, and the next pass finds the rest still in staging.
 func (x *execution) publish(ctx context.Context, items []*item) ([]*item, error) {
-	items = x.each(items, func(it *item) error {
-		info, err := it.tree.lstat(it.file)
-		if err != nil || info == nil {
-			return errors.Join(err, fmt.Errorf("%s vanished from staging", it.file))
-		}
-		return it.tree.setAttributes(it.file, info, it.Entry)
-	})
+	items = x.each(items, x.dress)
 	items = x.syncFiles(items)
 	items, err := x.release(ctx, items)
 	if err != nil {
@@ -43,6 +37,36 @@ func (x *execution) publish(ctx context.Context, items []*item) ([]*item, error)
 		return nil, err
 	}
 	return x.each(items, x.clearStaging), nil
+}
+
+// dress gives a checked file in staging its mode and time. A file that the
+// client made as another user cannot be dressed by us; a copy can.
+func (x *execution) dress(it *item) error {
+	t := it.tree
+	info, err := t.lstat(it.file)
+	if err != nil || info == nil {
+		return errors.Join(err, fmt.Errorf("%s vanished from staging", it.file))
+	}
+	err = t.setAttributes(it.file, info, it.Entry)
+	ready := readyName(it.Entry.InfoHash)
+	if !errors.Is(err, fs.ErrPermission) || it.file == ready {
+		return err
+	}
+	if there, err := t.lstat(ready); err != nil {
+		return err
+	} else if there != nil {
+		if err := t.remove(ready); err != nil {
+			return err
+		}
+	}
+	if err := t.copyFile(t, it.file, ready, -1); err != nil {
+		return err
+	}
+	it.file, it.linked = ready, false
+	if info, err = t.lstat(ready); err != nil || info == nil {
+		return errors.Join(err, fmt.Errorf("%s vanished from staging", ready))
+	}
+	return t.setAttributes(ready, info, it.Entry)
 }
 
 // each does one thing for all items and keeps those that succeed.
@@ -134,8 +158,7 @@ func (x *execution) handPublished(ctx context.Context, items []*item) ([]*item, 
 // put renames an item's file to its place; what stood there is in the trash
 // before. A file that the engine still holds in staging keeps its name there.
 func (x *execution) put(it *item) error {
-	if it.held {
-		ready := readyName(it.Entry.InfoHash)
+	if ready := readyName(it.Entry.InfoHash); it.held && it.file != ready {
 		if there, err := it.tree.lstat(ready); err == nil && there != nil {
 			if err := it.tree.remove(ready); err != nil {
 				return err
@@ -251,6 +274,9 @@ func (x *execution) displace(t *tree, name string, info os.FileInfo, e manifests
 		return t.bin.throw(name, info, manifests.Content{}, "a "+e.Kind.String()+" is listed here", false)
 	}
 	c := x.contentAt(t, name, info)
+	if c == e.Content {
+		c = manifests.Content{} // the look deceives: had it the bytes, it would stay
+	}
 	for _, other := range x.wanted.ByContent(c) {
 		if !t.sameName(other.Path, manifests.Path(name)) && x.livesAt(t, info, other) {
 			return nil // moved in this pass: nothing is lost by renaming over this name
@@ -294,12 +320,16 @@ func (x *execution) contentAt(t *tree, name string, info os.FileInfo) manifests.
 	return manifests.Content{}
 }
 
-// clearStaging removes what is left of an item in staging.
+// clearStaging removes what is left of an item in staging. Failing that, only
+// space is lost; clean tries again in every pass.
 func (x *execution) clearStaging(it *item) error {
 	h := it.Entry.InfoHash
 	x.settled[h] = true
 	delete(x.staying, h)
-	return it.tree.removeAll(stagingName(h))
+	if err := it.tree.removeAll(stagingName(h)); err != nil {
+		x.s.cfg.Log.Warn("staging was not cleaned", "entry", it.Entry.Key().String(), "error", err)
+	}
+	return nil
 }
 
 // removeEmptyDirs removes a directory that became empty, and those above it.
