@@ -73,9 +73,7 @@ func (x *execution) addSorted(ctx context.Context, fetch, inTree, staged []*item
 		x.awaited = append(x.awaited, it.Entry)
 	}
 	for _, it := range append(inTree, staged...) {
-		if h, ok := x.oldTorrent(it.Entry); ok {
-			it.release = []manifests.InfoHash{h}
-		}
+		it.release = x.d.oldTorrents(it.Entry)
 	}
 	if err := x.seedInPlace(ctx, inTree); err != nil {
 		return err
@@ -86,12 +84,6 @@ func (x *execution) addSorted(ctx context.Context, fetch, inTree, staged []*item
 		x.done(it)
 	}
 	return err
-}
-
-// oldTorrent finds what may still be seeded at an entry's place.
-func (x *execution) oldTorrent(e manifests.Entry) (manifests.InfoHash, bool) {
-	old, ok := x.d.ownedAt(e.Key())
-	return old.InfoHash, ok && old.Kind == manifests.Regular && old.InfoHash != e.InfoHash
 }
 
 // findBase chooses the file that a transfer begins from.

@@ -160,7 +160,3 @@ func TestDiskFull(t *testing.T) {
 		w.requireTree(second.Listing)
 	})
 }
-
-func bigFile(t *testing.T, path string, seed uint64) enginetest.File {
-	return enginetest.NewFile(t, "photos", path, enginetest.Random(seed, 3<<18))
-}

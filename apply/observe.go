@@ -230,12 +230,25 @@ func (d Desired) owned() []*manifests.Listing {
 	return all
 }
 
-// ownedAt returns what was last put at a place.
-func (d Desired) ownedAt(k manifests.Key) (manifests.Entry, bool) {
+// ownedAt returns everything that was put at a place, newest first. Earlier
+// may hold the desired listing itself: the entry now listed can be among it.
+func (d Desired) ownedAt(k manifests.Key) []manifests.Entry {
+	var all []manifests.Entry
 	for _, l := range d.owned() {
 		if e, ok := l.Get(k); ok {
-			return e, true
+			all = append(all, e)
 		}
 	}
-	return manifests.Entry{}, false
+	return all
+}
+
+// oldTorrents are those that may still be seeded from an entry's place.
+func (d Desired) oldTorrents(e manifests.Entry) []manifests.InfoHash {
+	var all []manifests.InfoHash
+	for _, old := range d.ownedAt(e.Key()) {
+		if old.Kind == manifests.Regular && old.InfoHash != e.InfoHash {
+			all = append(all, old.InfoHash)
+		}
+	}
+	return all
 }

@@ -1,6 +1,8 @@
 package apply
 
 import (
+	"slices"
+
 	"seedtree/manifests"
 )
 
@@ -68,8 +70,9 @@ func (p *planner) regular(e manifests.Entry) {
 // untouched reports whether the file still is what we put there for an older
 // revision that had the same bytes with another time.
 func (p *planner) untouched(e manifests.Entry, st FileState) bool {
-	old, ok := p.d.ownedAt(e.Key())
-	return ok && old.InfoHash == e.InfoHash && sameTime(old.ModTime, st.ModTime)
+	return slices.ContainsFunc(p.d.ownedAt(e.Key()), func(old manifests.Entry) bool {
+		return old.InfoHash == e.InfoHash && sameTime(old.ModTime, st.ModTime)
+	})
 }
 
 func (p *planner) report() bool { return p.o.Drift == Report }
@@ -169,8 +172,7 @@ func (p *planner) pending(e manifests.Entry) {
 // they are made.
 func (p *planner) special(e manifests.Entry) {
 	st := p.file(e.Key())
-	old, ours := p.d.ownedAt(e.Key())
-	drifted := ours && old.Equal(e)
+	drifted := p.applied(e)
 	switch {
 	case p.asWanted(e):
 		p.plan.InSync++
@@ -183,12 +185,23 @@ func (p *planner) special(e manifests.Entry) {
 			p.drifted(e)
 		}
 		a := Action{Kind: Create, Entry: e, Reason: e.Kind.String()}
-		if ours && old.Kind == manifests.Regular && p.holds(old) {
-			a.release = []manifests.InfoHash{old.InfoHash}
+		for _, h := range p.d.oldTorrents(e) {
+			if _, held := p.o.Torrents[h]; held {
+				a.release = append(a.release, h)
+			}
 		}
 		p.act(a)
 		p.obstructions(e)
 	}
+}
+
+// applied reports whether a whole pass already brought exactly this entry.
+func (p *planner) applied(e manifests.Entry) bool {
+	if p.d.Owned == nil {
+		return false
+	}
+	old, ok := p.d.Owned.Get(e.Key())
+	return ok && old.Equal(e)
 }
 
 // asWanted compares an entry that is no regular file with what stands there.

@@ -24,6 +24,7 @@ func TestPlanSpecialEntries(t *testing.T) {
 		{"other target, drift", situation{listed: []manifests.Entry{s}, owned: []manifests.Entry{s}, files: on(symlink("s", "elsewhere"))}, "create s\ndrift 1"},
 		{"other target, reported", situation{listed: []manifests.Entry{s}, owned: []manifests.Entry{s}, report: true,
 			files: on(symlink("s", "elsewhere"))}, "drift 1"},
+		{"new, reported drift does not stop it", situation{listed: []manifests.Entry{s}, earlier: []manifests.Entry{s}, report: true}, "create s"},
 		{"new target, reported drift does not stop it", situation{listed: []manifests.Entry{s}, owned: []manifests.Entry{symlink("s", "elsewhere")}, report: true,
 			files: on(symlink("s", "elsewhere"))}, "create s"},
 		{"an empty file that got content", situation{listed: []manifests.Entry{e}, files: with(on(), "e", full)}, "create e"},

@@ -118,7 +118,7 @@ func (p *planner) emptied() []Action {
 		for _, dir := range v.Empty {
 			k := manifests.Key{Tree: name, Path: dir}
 			_, listed := p.wanted.Get(k)
-			_, owned := p.d.ownedAt(k) // then prune sees to it
+			owned := len(p.d.ownedAt(k)) > 0 // then prune sees to it
 			if ours[k] && !listed && !owned && !p.dirListed(k) {
 				e := manifests.Entry{Tree: name, Path: dir, Kind: manifests.EmptyDir}
 				actions = append(actions, Action{Kind: Prune, Entry: e, Reason: "left empty"})

@@ -258,6 +258,8 @@ func TestPlanTruthTable(t *testing.T) {
 		{"mode differs", situation{listed: one, files: on(executable(a)), torrents: seeding(a)}, "attributes a"},
 		{"time is new in the listing", situation{listed: []manifests.Entry{at(a, planTime.Add(time.Hour))}, owned: one,
 			files: on(a), torrents: seeding(a)}, "attributes a"},
+		{"time is new in the listing, which was begun before", situation{listed: []manifests.Entry{at(a, planTime.Add(time.Hour))}, owned: one,
+			earlier: []manifests.Entry{at(a, planTime.Add(time.Hour))}, files: on(a), torrents: seeding(a)}, "attributes a"},
 		{"checking in place", situation{listed: one, files: on(a), torrents: []apply.Torrent{inTree(a, apply.Checking, 3, "")}}, "waiting 1"},
 		{"stopped in place", situation{listed: one, files: on(a), torrents: []apply.Torrent{inTree(a, apply.Stopped, 0, "")}}, "adopt a release 1"},
 		{"an error in place", situation{listed: one, files: on(a), torrents: []apply.Torrent{inTree(a, apply.Stopped, 1, "bad")}}, "adopt a release 1"},

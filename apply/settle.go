@@ -30,11 +30,7 @@ func (s *Site) Settle(ctx context.Context, d Desired) (*Result, error) {
 		staged := t.Root == filepath.Clean(stagingRoot(s.roots[e.Tree], e.InfoHash, e.Tree))
 		switch {
 		case t.InfoHash == e.InfoHash && staged && t.Done():
-			a := Action{Kind: Place, Entry: e, Reason: "fetched"}
-			if old, ok := d.ownedAt(e.Key()); ok && old.Kind == manifests.Regular && old.InfoHash != e.InfoHash {
-				a.release = []manifests.InfoHash{old.InfoHash}
-			}
-			p.Actions = append(p.Actions, a)
+			p.Actions = append(p.Actions, Action{Kind: Place, Entry: e, Reason: "fetched", release: d.oldTorrents(e)})
 		default:
 			left[e.InfoHash] = t.Left
 		}

@@ -351,3 +351,8 @@ func (w *world) kept() map[string]bool {
 	}
 	return all
 }
+
+// bigFile is a file of three pieces.
+func bigFile(t testing.TB, path string, seed uint64) enginetest.File {
+	return enginetest.NewFile(t, "photos", path, enginetest.Random(seed, 3<<18))
+}
