@@ -62,6 +62,7 @@ func (in *initializer) answer(lines *bufio.Scanner, q question, s setting) (shap
 		}
 		fmt.Fprint(in.std.err, ": ")
 		if !lines.Scan() {
+			in.say("")
 			return shaped{}, errors.Join(fmt.Errorf("no answer for %s", q.key), lines.Err())
 		}
 		text := strings.TrimSpace(lines.Text())

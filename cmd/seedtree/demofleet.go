@@ -141,14 +141,19 @@ func (f *demoFleet) dead() error {
 	return nil
 }
 
-// lastWords is the end of a child's log, indented.
+// lastWords is the end of a child's log, indented; of a crash, its beginning.
 func (f *demoFleet) lastWords(name string) string {
 	data, err := os.ReadFile(filepath.Join(f.dir, "logs", name+".log"))
 	if err != nil {
 		return "  " + err.Error()
 	}
 	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
-	return "  " + strings.Join(lines[max(0, len(lines)-8):], "\n  ")
+	const some = 8
+	from := max(0, len(lines)-some)
+	if i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "panic:") || strings.HasPrefix(l, "fatal error:") }); i >= 0 {
+		from = i
+	}
+	return "  " + strings.Join(lines[from:min(from+some, len(lines))], "\n  ")
 }
 
 // stop ends every child: asked first, killed after a grace.

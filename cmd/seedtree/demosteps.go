@@ -44,7 +44,7 @@ func (f *demoFleet) begin(ctx context.Context) error {
 		args := []string{
 			"init", "--config", s.config, "--site", s.name, "--catalog", f.catalog, "--tree", demoTree + "=" + s.root,
 			"--state", s.state, "--engine-embedded-listen", s.peer, "--peer", s.peer,
-			"--schedule-sync", "@every 2s", "--schedule-build", "never", "--schedule-jitter", "0%",
+			"--schedule-sync", "@every 1m", "--schedule-build", "never", "--schedule-jitter", "0%",
 		}
 		if s == f.main {
 			args = append(args, "--tracker", "http://"+f.tracker+"/announce")
