@@ -53,7 +53,6 @@ type announcer struct {
 	later    agenda
 	trackers map[string]*tracker
 	tiers    map[*swarm][][]*tracker
-	closed   bool
 }
 
 // job is one announce to be made.
@@ -290,6 +289,7 @@ func (a *announcer) note(en *entry, sw *swarm, tr *tracker, ans answer, err erro
 	a.mu.Lock()
 	heap.Push(&a.later, appointment{en, next})
 	a.mu.Unlock()
+	a.poke()
 	if err == nil && len(ans.peers) > 0 {
 		a.e.book.learn(sw, ans.peers)
 		a.e.post(event{kind: evPeers, hash: en.hash, peers: ans.peers})

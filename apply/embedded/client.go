@@ -12,13 +12,14 @@ import (
 	"github.com/anacrolix/log"
 	"github.com/anacrolix/torrent"
 	pp "github.com/anacrolix/torrent/peer_protocol"
+	"github.com/anacrolix/torrent/types/infohash"
 	"golang.org/x/time/rate"
 
 	"seedtree/manifests"
 )
 
 const (
-	peerIDPrefix = "-ST0100-" // BEP 20
+	peerIDPrefix = "-sd0100-" // BEP 20; in capitals SD and ST are others
 	maxReqq      = 250
 	dialTimeout  = 15 * time.Second
 )
@@ -50,7 +51,7 @@ func (e *Engine) clientConfig() *torrent.ClientConfig {
 	c.ExtendedHandshakeClientVersion = "seedtree"
 	c.DefaultStorage = (*data)(nil) // never used: every torrent brings its own
 	c.Slogger = slog.New(slog.DiscardHandler)
-	c.Logger = log.NewLogger().WithFilterLevel(log.Critical)
+	c.Logger = log.NewLogger().WithFilterLevel(log.Disabled)
 	c.Callbacks.CompletedHandshake = e.onHandshake
 	c.Callbacks.ReadExtendedHandshake = func(_ *torrent.PeerConn, m *pp.ExtendedHandshakeMessage) {
 		// Transmission 3.00 offers 512 and stops for good when it gets them.
@@ -62,7 +63,7 @@ func (e *Engine) clientConfig() *torrent.ClientConfig {
 
 // onHandshake runs before the library looks up the info hash of an incoming
 // connection, without its lock: the moment to load the torrent that is asked for.
-func (e *Engine) onHandshake(pc *torrent.PeerConn, h torrent.InfoHash) {
+func (e *Engine) onHandshake(pc *torrent.PeerConn, h infohash.T) {
 	if pc.Discovery != torrent.PeerSourceIncoming {
 		id, own := pc.PeerID, e.client.PeerID()
 		e.book.met(pc.RemoteAddr.String(), string(id[:]), string(own[:]))
@@ -151,7 +152,7 @@ func (e *Engine) newData(en *entry) (*data, []byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	d := &data{root: en.root, path: en.path, length: en.length, seal: en.stamp, tell: e.tell, hash: en.hash}
+	d := &data{root: en.root, path: en.path, length: en.length, seal: en.stamp, tell: e.tell, hash: en.hash, gone: make(chan struct{})}
 	fields, err := raw(info).dict()
 	if err != nil {
 		return nil, nil, fmt.Errorf("session: info dictionary of %s: %w", en.hash, err)
@@ -182,12 +183,13 @@ func (e *Engine) load(en *entry) (*loaded, error) {
 		return nil, err
 	}
 	t, _ := e.client.AddTorrentOpt(torrent.AddTorrentOpts{
-		InfoHash: torrent.InfoHash(en.hash), Storage: d, InfoBytes: info, DisableInitialPieceCheck: true,
+		InfoHash: infohash.T(en.hash), Storage: d, InfoBytes: info, DisableInitialPieceCheck: true,
 	})
 	if t.Info() == nil { // the library says nothing when it dislikes the bytes
 		t.Drop()
 		return nil, fmt.Errorf("the BitTorrent library refuses the info dictionary of %s", en.hash)
 	}
+	t.SetOnWriteChunkError(func(error) {}) // the storage has told already
 	l := &loaded{en: en, t: t, d: d, started: time.Now(), used: time.Now(), from: map[string]int64{}}
 	e.mu.Lock()
 	en.loaded = l
@@ -201,8 +203,8 @@ func (e *Engine) loadSeed(en *entry) error {
 	defer e.loading.Unlock()
 	e.mu.Lock()
 	l, ok := en.loaded, en.seedable()
-	if l != nil {
-		l.used = time.Now()
+	if now := time.Now(); l != nil && now.After(l.used) {
+		l.used = now
 	}
 	e.mu.Unlock()
 	if l != nil || !ok {

@@ -36,7 +36,7 @@ func (e *Engine) onChecked(en *entry, ev event) []packer {
 	}
 	f.checking = false
 	if ev.err != nil {
-		en.problem, f.notBefore = ev.err.Error(), time.Now().Add(diskFullPause)
+		en.problem, f.notBefore = ev.err.Error(), time.Now().Add(e.cfg.diskPause)
 		e.enqueue(en)
 		return nil
 	}
@@ -66,7 +66,7 @@ func (e *Engine) startDownload(en *entry, now time.Time) {
 	if err != nil {
 		e.mu.Lock()
 		if en.fetch != nil && !e.closing {
-			en.problem, en.fetch.notBefore = err.Error(), now.Add(diskFullPause)
+			en.problem, en.fetch.notBefore = err.Error(), now.Add(e.cfg.diskPause)
 			e.enqueue(en)
 		}
 		e.mu.Unlock()
@@ -145,6 +145,10 @@ func (e *Engine) onPeers(en *entry, l *loaded, peers []netip.AddrPort) {
 	}
 	e.mu.Lock()
 	l = en.loaded
+	if l != nil {
+		// It must still be there when its turn to shake hands comes.
+		l.used = time.Now().Add(dialTimeout)
+	}
 	e.mu.Unlock()
 	if l != nil {
 		l.addPeers(peers)

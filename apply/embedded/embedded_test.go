@@ -38,5 +38,3 @@ func TestContract(t *testing.T) {
 		}
 	})
 }
-
-func runHelper(string) int { return 2 }

@@ -43,6 +43,10 @@ type Config struct {
 	Dial        func(ctx context.Context, network, address string) (net.Conn, error)
 	// Tracker carries announces; nil means a transport of its own.
 	Tracker http.RoundTripper
+
+	// diskPause is how long downloads rest after a failed write; tests
+	// shorten it.
+	diskPause time.Duration
 }
 
 // Engine is an apply.Engine and apply.Meter.
@@ -120,6 +124,9 @@ func (c Config) withDefaults() Config {
 	if c.Window <= 0 {
 		c.Window = defaultWindow
 	}
+	if c.diskPause <= 0 {
+		c.diskPause = 15 * time.Second
+	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
@@ -147,10 +154,9 @@ func (e *Engine) open() (err error) {
 		return err
 	}
 	undo = append(undo, e.session.close)
-	if e.session.tidy(e.liveBytes()) {
-		if err = e.compact(); err != nil {
-			return err
-		}
+	e.session.live = e.liveBytes()
+	if err = e.tidy(); err != nil {
+		return err
 	}
 	if e.listener, err = e.cfg.NewListener("tcp", e.cfg.Listen); err != nil {
 		return err
@@ -191,6 +197,20 @@ func (e *Engine) liveBytes() (n int64) {
 		n += en.weight()
 	}
 	return n
+}
+
+// tidy compacts the session log when most of it is history.
+func (e *Engine) tidy() error {
+	if !e.session.bloated() {
+		return nil
+	}
+	e.mu.Lock()
+	live := e.liveBytes()
+	e.mu.Unlock()
+	if !e.session.tidy(live) {
+		return nil
+	}
+	return e.compact()
 }
 
 // weight is about what the entry takes in a compacted session log, in bytes.

@@ -50,7 +50,8 @@ type fetch struct {
 	left      int64 // bytes missing
 	unchecked bool  // have is a guess from before a restart: hash the file first
 	checking  bool
-	retries   int // stalls and bad pieces since it last made progress
+	touched   bool // it was complete until the file's time or size changed
+	retries   int  // stalls and bad pieces since it last made progress
 	notBefore time.Time
 	queued    bool
 	shunned   map[string]time.Time // peers that sent bad pieces, and until when to avoid them

@@ -131,6 +131,8 @@ func (e *Engine) Add(ctx context.Context, additions []apply.Addition) error {
 		for _, en := range fresh {
 			errs = append(errs, &apply.EngineError{InfoHash: en.hash, Op: "add", Err: err})
 		}
+	} else if err := e.tidy(); err != nil {
+		e.log.Warn("the session log keeps its history", "error", err)
 	}
 	return errors.Join(errs...)
 }
@@ -298,9 +300,13 @@ func (e *Engine) move(h manifests.InfoHash, root string) error {
 	defer e.mu.Unlock()
 	en.root, en.stamp, en.looked = e.intern(root), now, time.Now()
 	en.fixed, en.readOnly, en.problem = true, true, ""
-	if en.fetch != nil { // it was not complete as far as we know: our own eyes decide
-		*en.fetch = fetch{left: en.length, unchecked: true}
-		e.startCheck(en)
+	switch {
+	case en.fetch != nil && en.fetch.touched:
+		en.fetch = nil // whoever moves a file gives it its listed time first
+	case en.fetch != nil: // it was never complete as far as we know: look
+		en.fetch = &fetch{left: en.length, unchecked: true}
+		e.enqueue(en)
+		e.poke()
 	}
 	_, err = e.session.append([]packer{packStamped(recordMove, en)}, false)
 	return err
@@ -331,11 +337,5 @@ func (e *Engine) Remove(ctx context.Context, hashes []manifests.InfoHash) error 
 	if _, err := e.session.append(records, false); err != nil {
 		return err
 	}
-	e.mu.Lock()
-	live := e.liveBytes()
-	e.mu.Unlock()
-	if e.session.tidy(live) {
-		return e.compact()
-	}
-	return nil
+	return e.tidy()
 }

@@ -118,7 +118,7 @@ func (e *Engine) replay(payload []byte, off int64) error {
 		if kind == recordMove {
 			en.root = u.string()
 		}
-		en.stamp, en.fixed = u.stamp(), flags&flagFixed != 0
+		en.stamp, en.fixed, en.readOnly = u.stamp(), flags&flagFixed != 0, flags&flagReadOnly != 0
 		if flags&flagComplete != 0 {
 			en.fetch = nil
 		}

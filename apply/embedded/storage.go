@@ -5,7 +5,6 @@ import (
 	"crypto/sha1"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
@@ -44,8 +43,9 @@ type data struct {
 	mu      sync.RWMutex // guards file against use after Close
 	file    *os.File
 	closed  bool
-	writing atomic.Bool  // pieces are missing
-	arrived atomic.Int64 // when the last bytes came, Unix nanoseconds
+	gone    chan struct{} // closed with the storage
+	writing atomic.Bool   // pieces are missing
+	arrived atomic.Int64  // when the last bytes came, Unix nanoseconds
 
 	havemu sync.Mutex
 	have   bitfield // nil: all
@@ -58,7 +58,7 @@ type verdict uint8
 const (
 	pieceBad verdict = iota
 	allGood
-	fileChanged
+	readFailed
 	writeFailed
 )
 
@@ -78,7 +78,10 @@ func (d *data) OpenTorrent(context.Context, *metainfo.Info, metainfo.Hash) (stor
 func (d *data) close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.closed = true
+	if !d.closed {
+		d.closed = true
+		close(d.gone)
+	}
 	if d.file == nil {
 		return nil
 	}
@@ -179,28 +182,37 @@ var (
 
 // ReadAt serves peers. A complete file is looked at after each read: bytes of
 // a file that changed must not leave this site under its old name.
-func (p piece) ReadAt(b []byte, off int64) (n int, err error) {
+//
+// It never returns an error. The library panics when a read fails of a torrent
+// that is dropped at the same moment, and dropping it is just what a failure
+// leads to. So a read that failed waits for that; by then the connection is
+// closed, and what stands in b goes nowhere.
+func (p piece) ReadAt(b []byte, off int64) (int, error) {
 	d := p.d
-	err = d.use(func(f *os.File) error {
-		n, err = f.ReadAt(b, int64(p.i)*d.pieceLength+off)
+	if err := d.read(b, int64(p.i)*d.pieceLength+off); err != nil {
+		if !errors.Is(err, os.ErrClosed) {
+			d.tell(d, readFailed, fmt.Errorf("%s: %w", path.Join(d.root, d.path), err))
+		}
+		<-d.gone
+		clear(b)
+	}
+	return len(b), nil
+}
+
+func (d *data) read(b []byte, off int64) error {
+	return d.use(func(f *os.File) error {
+		if _, err := f.ReadAt(b, off); err != nil {
+			return err
+		}
 		if d.writing.Load() {
-			return err
+			return nil
 		}
-		fi, serr := f.Stat()
-		if serr == nil && stampOf(fi).equal(d.seal) {
-			return err
+		fi, err := f.Stat()
+		if err == nil && !stampOf(fi).equal(d.seal) {
+			err = errChanged
 		}
-		n = 0
-		return errors.Join(errChanged, serr)
+		return err
 	})
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrClosed) && !d.writing.Load() {
-		d.tell(d, fileChanged, err)
-	}
-	if err == nil || n > 0 && n == len(b) {
-		return n, nil
-	}
-	// Never a bare io.EOF: the library would take the piece for lost without asking.
-	return n, fmt.Errorf("read %s: %w", path.Join(d.root, d.path), err)
 }
 
 func (p piece) WriteAt(b []byte, off int64) (n int, err error) {

@@ -30,7 +30,6 @@ const (
 	unreachable   = 10 * time.Second        // without a connection, while others wait for the place
 	badPieceShun  = 10 * time.Minute
 	maxRetryPause = 5 * time.Minute
-	diskFullPause = 15 * time.Second
 )
 
 type eventKind uint8
@@ -136,12 +135,12 @@ func (e *Engine) handle(ev event) []packer {
 		return nil
 	case ev.what == allGood:
 		return e.onComplete(en, l, ev.err)
-	case ev.what == fileChanged:
+	case ev.what == readFailed && !l.d.writing.Load():
 		e.onChanged(en, ev.err)
 	case ev.what == pieceBad:
 		e.onBadPiece(en, l)
-	case ev.what == writeFailed:
-		e.onWriteFailed(en, ev.err)
+	case ev.what == writeFailed, ev.what == readFailed:
+		e.onDiskFailed(en, ev.err)
 	}
 	return nil
 }
@@ -208,7 +207,7 @@ func (e *Engine) changed(en *entry, err error) {
 		en.problem = err.Error()
 		return
 	}
-	en.fetch = &fetch{left: en.length, unchecked: true}
+	en.fetch = &fetch{left: en.length, unchecked: true, touched: true}
 	e.enqueue(en)
 }
 
@@ -237,12 +236,13 @@ func (e *Engine) onBadPiece(en *entry, l *loaded) {
 	e.mu.Unlock()
 }
 
-func (e *Engine) onWriteFailed(en *entry, err error) {
+// onDiskFailed lets a download rest whose file cannot be read or written.
+func (e *Engine) onDiskFailed(en *entry, err error) {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		e.pauseUntil = time.Now().Add(diskFullPause)
+		e.pauseUntil = time.Now().Add(e.cfg.diskPause)
 	}
-	e.log.Warn("cannot write", "hash", en.hash, "path", en.path, "root", en.root, "error", err)
-	e.retry(en, diskFullPause, err.Error())
+	e.log.Warn("cannot use a file", "hash", en.hash, "path", en.path, "root", en.root, "error", err)
+	e.retry(en, e.cfg.diskPause, err.Error())
 }
 
 // pause grows with the number of failures: 1 s, 2 s, 4 s ... 5 min.

@@ -22,6 +22,7 @@ func (p *packer) stamp(s stamp) {
 	p.int(s.mtime.Unix())
 	p.uint(uint64(s.mtime.Nanosecond()))
 }
+
 func (p *packer) list(l []string) {
 	p.uint(uint64(len(l)))
 	for _, s := range l {

@@ -1,0 +1,114 @@
+package embedded
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"seedtree/apply"
+	"seedtree/apply/enginetest"
+	"seedtree/internal/testkit"
+)
+
+const sandboxEnv = "SEEDTREE_TEST_EMBEDDED_SANDBOX"
+
+// sandbox runs the calling test again inside network and mount namespaces of
+// its own and reports whether this is that second run.
+func sandbox(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(sandboxEnv) == t.Name() {
+		return true
+	}
+	args := []string{"--net", "--mount", "--propagation", "private"}
+	if os.Geteuid() != 0 {
+		args = append(args, "--map-root-user")
+	}
+	args = append(args, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
+	if testing.Verbose() {
+		args = append(args, "-test.v")
+	}
+	cmd := exec.CommandContext(t.Context(), testkit.Need(t, "unshare", "util-linux"), args...)
+	cmd.Env = append(os.Environ(), sandboxEnv+"="+t.Name())
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("in namespaces of its own: %v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+	return false
+}
+
+func shell(t *testing.T, argv ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
+		t.Fatalf("%q: %v: %s", argv, err, out)
+	}
+}
+
+// TestTransmissionDialsIn: clients that learn of a seed from a tracker dial it,
+// with an obfuscated handshake first. It must load what they ask for.
+func TestTransmissionDialsIn(t *testing.T) {
+	t.Parallel()
+	versions := testkit.TransmissionVersions(t)
+	if !sandbox(t) {
+		return
+	}
+	testkit.Need(t, "ip", "iproute2")
+	shell(t, "ip", "link", "set", "lo", "up")
+	shell(t, "ip", "addr", "add", "10.77.0.1/32", "dev", "lo")
+	for i, v := range versions {
+		host := fmt.Sprintf("10.77.1.%d", i+1)
+		shell(t, "ip", "addr", "add", host+"/32", "dev", "lo")
+		t.Run(v.Name, func(t *testing.T) {
+			t.Parallel()
+			e := start(t, Config{Listen: "10.77.0.1:0"})
+			tr := newFakeTracker(t)
+			tr.interval = 2
+			f := enginetest.NewFile(t, "photos", "2019/a.raw", enginetest.Random(1, 3<<18+5))
+			root, home := treeRoot(t, "photos"), treeRoot(t, "photos")
+			f.Write(t, root)
+			mustAdd(t, e, complete(f, root)) // without the tracker: it cannot find them
+			tr.peers[string(f.Entry.InfoHash[:])] = []string{e.address()}
+			d := testkit.StartTransmission(t, testkit.TransmissionOptions{
+				Command: v.Command, Address: host,
+				Settings: map[string]any{"rpc-whitelist-enabled": false, "download-queue-enabled": false},
+			})
+			clientAdd(t, d, f, filepath.Dir(home), [][]string{{tr.url()}})
+			until(t, "the client has it", func() bool { _, done := clientDone(t, d); return done == 1 })
+			requireFile(t, f, home)
+		})
+	}
+}
+
+// TestDiskFull: with no space left the torrent stops with the system's words;
+// when there is space again it goes on by itself and ends with the right bytes.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	if !sandbox(t) {
+		return
+	}
+	testkit.Need(t, "ip", "iproute2")
+	shell(t, "ip", "link", "set", "lo", "up")
+	disk := t.TempDir()
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=2m"); err != nil {
+		t.Fatalf("mount a small disk: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(disk, syscall.MNT_DETACH) })
+	large := enginetest.NewFile(t, "photos", "large", enginetest.Random(1, 4<<20))
+	seeder, leecher := start(t, Config{}), start(t, Config{diskPause: time.Second})
+	seeded(t, seeder, large)
+	mustAdd(t, leecher, empty(large, disk, seeder.address()))
+	until(t, "it says that the disk is full", func() bool {
+		one := state(t, leecher, large.Entry.InfoHash)
+		return one.State == apply.Stopped && strings.Contains(one.Err, syscall.ENOSPC.Error())
+	})
+	if err := syscall.Mount("", disk, "", syscall.MS_REMOUNT, "size=8m"); err != nil {
+		t.Fatalf("make the disk larger: %v", err)
+	}
+	untilDone(t, leecher, large)
+	requireFile(t, large, disk)
+}
