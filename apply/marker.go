@@ -70,6 +70,32 @@ func (s *Site) Marker(name string) (manifests.Marker, error) {
 	return t.marker, nil
 }
 
+// StepDown makes copies of this site's sources. While the manifest names it
+// main it is pending main then: it makes its files match the listing, with
+// whatever differs going to the trash, and becomes the source again when
+// nothing is missing. All trees are looked at before the first one changes.
+func (s *Site) StepDown() error {
+	var trees []*tree
+	defer func() {
+		for _, t := range trees {
+			t.close()
+		}
+	}()
+	for _, name := range s.names {
+		t, err := s.open(name)
+		if err != nil {
+			return err
+		}
+		trees = append(trees, t)
+	}
+	for _, t := range trees {
+		if err := t.setRole(manifests.RoleCopy); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (t *tree) writeMarker(m manifests.Marker) error {
 	if err := t.writeFile(manifests.MarkerName, m.Encode()); err != nil {
 		return fmt.Errorf("tree %s: marker: %w", t.name, err)

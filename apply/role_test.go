@@ -285,3 +285,38 @@ func TestOpenRefusesOverlap(t *testing.T) {
 		t.Error("a tree that is not configured was made")
 	}
 }
+
+// A site steps down in all its trees or in none; what it then lacks comes back,
+// what differs goes to the trash, and it is main again.
+func TestStepDown(t *testing.T) {
+	w := newMain(t, "photos", "music")
+	away := w.roots["music"] + ".away"
+	must(t, os.Rename(w.roots["music"], away))
+	if err := w.site.StepDown(); err == nil {
+		t.Error("it stepped down although a tree is not there")
+	}
+	if m, err := w.site.Marker("photos"); err != nil || m.Role != manifests.RoleSource {
+		t.Errorf("half a step down: %+v, %v", m, err)
+	}
+	must(t, os.Rename(away, w.roots["music"]))
+
+	lost, changed, kept := w.file("lost", "lost"), w.file("changed", "as listed"), w.file("kept", "kept")
+	w.keep(kept)
+	w.write("changed", "something else")
+	must(t, w.site.StepDown())
+	d := w.want(lost, changed, kept)
+	r := w.pass(d)
+	must(t, r.Err())
+	if r.Role != apply.PendingMain || r.Waiting != 2 {
+		t.Fatalf("%+v", r)
+	}
+	must(t, w.engine.Feed())
+	r = w.pass(d)
+	must(t, r.Err())
+	if r.Role != apply.Main || !r.Complete || w.read("changed") != "as listed" || w.read("lost") != "lost" {
+		t.Fatalf("%+v", r)
+	}
+	if items, err := w.site.Trash(t.Context()); err != nil || len(items) != 1 || items[0].Path != "changed" {
+		t.Errorf("trash: %+v, %v", items, err)
+	}
+}

@@ -136,7 +136,7 @@ func (a approval) ancestors(ctx context.Context, rev *gitsource.Revision, wanted
 // allowPrune applies the manifest's approval and the one given on this site's
 // command line. What cannot be found out is not approved.
 func (a *Agent) allowPrune(ctx context.Context, t *target) bool {
-	ask := approval{source: a.cfg.Source, site: a.cfg.Site, listing: a.wanted, owned: a.state.owned()}
+	ask := approval{source: a.cfg.Source, site: a.cfg.Site, listing: a.wanted, owned: a.ownedIDs()}
 	names := []string{a.cfg.AllowPrune}
 	if m := t.desired.Manifest.Prune.Approved; commitID.MatchString(m) {
 		names = append(names, m)

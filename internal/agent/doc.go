@@ -18,5 +18,6 @@
 //	status    told to the disk, and to the fleet through the catalog
 //
 // A pass that was interrupted anywhere is finished by the next one. The agent
-// keeps a small state file, so that it knows what it put here, and nothing else.
+// keeps a small state file, so that it knows what it put here, and beside it at
+// main what its source last was, so that a build knows what others committed.
 package agent

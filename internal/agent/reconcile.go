@@ -77,7 +77,8 @@ func (a *Agent) pass(ctx context.Context, out *Outcome, watch bool) (newest, err
 	}
 	a.current = t
 	out.Result, err = a.execute(ctx, t, out.Plan, watch)
-	return newest, errors.Join(err, a.conclude(out.Revision, out.Result))
+	err = errors.Join(err, a.conclude(out.Revision, out.Result))
+	return newest, errors.Join(err, a.settled(out.Revision, out.Plan.Role, out.Result))
 }
 
 // target fetches the newest revision and reads it. When that fails it falls
@@ -121,7 +122,7 @@ func (a *Agent) read(ctx context.Context, rev *gitsource.Revision) (*target, err
 	d := apply.Desired{Revision: rev.ID(), Manifest: m, Listing: l, Metainfo: rev.Metainfo}
 	a.keepListings(rev.ID())
 	d.Owned = a.owned(ctx, a.state.Applied)
-	for _, id := range a.state.Earlier {
+	for _, id := range a.earlier() {
 		if l := a.owned(ctx, id); l != nil {
 			d.Earlier = append(d.Earlier, l)
 		}
@@ -151,7 +152,7 @@ func (a *Agent) owned(ctx context.Context, id string) *manifests.Listing {
 // keepListings forgets the listings no pass needs any more.
 func (a *Agent) keepListings(rev string) {
 	keep := map[string]bool{rev: true}
-	for _, id := range a.state.owned() {
+	for _, id := range a.ownedIDs() {
 		keep[id] = true
 	}
 	for id := range a.listings {
