@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +17,7 @@ import (
 
 // buildFlags are what `seedtree build` is told.
 type buildFlags struct {
-	dryRun, rehash, allowRemovals bool
+	dryRun, rehash, allowRemovals, asIs bool
 }
 
 // buildReport is what one build did.
@@ -43,7 +44,9 @@ func (a *app) buildCommand() *cobra.Command {
 		Long: `Scans the source folders of this site, hashes what is new or changed, and commits
 one .torrent per file to the catalog. Only main builds. Files whose length and
 modification time are as committed are not read again. More removals than the
-manifest's limit stop the build: an unmounted drive looks just like that.`,
+manifest's limit stop the build: an unmounted drive looks just like that. So does a
+rollback, or another commit that this site did not make, while the source does not
+follow it: the build would undo it.`,
 		Example: `  seedtree build --dry-run     show what would be committed
   seedtree build`,
 		Args: cobra.NoArgs,
@@ -52,6 +55,7 @@ manifest's limit stop the build: an unmounted drive looks just like that.`,
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the changes, commit nothing")
 	cmd.Flags().BoolVar(&flags.rehash, "rehash", false, "read every file again, whatever its modification time says")
 	cmd.Flags().BoolVar(&flags.allowRemovals, "allow-removals", false, "commit even if more files disappeared than the manifest's limit allows")
+	cmd.Flags().BoolVar(&flags.asIs, "as-is", false, "commit the source as it is, even if that undoes what others committed")
 	return cmd
 }
 
@@ -66,7 +70,8 @@ func (a *app) build(ctx context.Context, flags buildFlags) error {
 	}
 	defer src.Close()
 	bar := a.progress("hashing")
-	b := &build{site: cfg.Site, trees: cfg.Trees, src: src, flags: flags, progress: bar.update}
+	b := newBuild(cfg, src, a.logger(slog.LevelWarn))
+	b.flags, b.progress = flags, bar.update
 	err = b.run(ctx)
 	bar.done()
 	if err != nil && !errors.Is(err, errPartial) {
@@ -80,10 +85,16 @@ func (a *app) build(ctx context.Context, flags buildFlags) error {
 type build struct {
 	site     string
 	trees    map[string]string
+	state    string
 	src      *gitsource.Source
+	log      *slog.Logger
 	flags    buildFlags
 	progress func(builder.Progress)
 	report   buildReport
+}
+
+func newBuild(cfg *Config, src *gitsource.Source, log *slog.Logger) *build {
+	return &build{site: cfg.Site, trees: cfg.Trees, state: cfg.State, src: src, log: log}
 }
 
 func (b *build) run(ctx context.Context) error {
@@ -94,6 +105,9 @@ func (b *build) run(ctx context.Context) error {
 	}
 	if next != nil {
 		b.report.Revision = next.ID()
+	}
+	if !b.flags.dryRun {
+		b.remember()
 	}
 	b.report.Seconds = time.Since(begun).Seconds()
 	if n := len(b.report.Failed); n > 0 {
@@ -109,8 +123,8 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 	if err != nil {
 		return nil, err
 	}
-	if m.Main != b.site {
-		return nil, withHint(fmt.Errorf("%w: the catalog names %s", errNotMain, m.Main), "seedtree promote %s", b.site)
+	if err := notMain(m, b.site); err != nil {
+		return nil, withHint(err, "seedtree promote %s", b.site)
 	}
 	previous, err := head.Listing(ctx)
 	if err != nil {
@@ -120,6 +134,12 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 		Site: b.site, Trees: b.trees, Manifest: m, Previous: previous, Metainfo: head.Metainfo,
 		Rehash: b.flags.rehash, AllowRemovals: b.flags.allowRemovals, Progress: b.progress,
 	})
+	if res != nil {
+		// Before the limit: what it would advise is to undo the others' work.
+		if err := b.guard(ctx, head, previous, res.Listing); err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -128,6 +148,14 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 		return nil, nil
 	}
 	return toCommit(b.site, res), nil
+}
+
+// notMain is the error of a site that acts as main and is not; nil for main.
+func notMain(m *manifests.Manifest, site string) error {
+	if m.Main == site {
+		return nil
+	}
+	return fmt.Errorf("%w: the catalog names %s", errNotMain, m.Main)
 }
 
 // note keeps what is told afterwards; a retry starts it afresh, but what was

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -20,6 +21,8 @@ type commitReport struct {
 	Manifest []string     `json:"manifest,omitempty"` // changed lines of manifest.yaml
 	Changes  []changeLine `json:"changes,omitempty"`
 	Notes    []string     `json:"notes,omitempty"`
+
+	idle string // what to say when nothing was committed; "" for the usual
 }
 
 // edit turns a manifest into the next one; nil means nothing to do.
@@ -79,7 +82,7 @@ func (r *commitReport) write(w io.Writer) {
 		fmt.Fprintln(w, n)
 	}
 	if r.Revision == "" {
-		fmt.Fprintln(w, "nothing to change")
+		fmt.Fprintln(w, cmp.Or(r.idle, "nothing to change"))
 		return
 	}
 	subject, _, _ := strings.Cut(r.Message, "\n")

@@ -11,28 +11,47 @@ import (
 	"seedtree/manifests"
 )
 
+// rollbackFlags are what `seedtree rollback` is told.
+type rollbackFlags struct {
+	manifest, dryRun, restoreSource bool
+}
+
 func (a *app) rollbackCommand() *cobra.Command {
-	var manifest, dryRun bool
+	var flags rollbackFlags
 	cmd := &cobra.Command{
 		Use:   "rollback REV",
 		Short: "Make the catalog list again what it listed at REV",
-		Long: `Commits the listing as of REV on top of the head; history stays. Sites take what
+		Long: `Commits the listing as of REV on top of the head; history stays. Followers take what
 comes back from their trash, so within its retention no bytes travel. The manifest,
-and so main, stays as it is unless --manifest is given.`,
+and so main, stays as it is unless --manifest is given.
+
+Main's own source is never changed unasked, and its builds stop while they would undo
+the rollback. --restore-source, at main, lets the source follow the catalog once: what
+it lacks comes from the other sites, what it has beyond REV goes to its trash (files
+that were never committed stay), and when nothing is missing it is the source again.
+If the catalog lists REV already, after a git revert say, nothing is committed.`,
 		Example: `  seedtree rollback HEAD~1 --dry-run
+  seedtree rollback HEAD~1 --restore-source   at main
   seedtree rollback HEAD~1`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return a.rollback(cmd.Context(), args[0], manifest, dryRun)
+			return a.rollback(cmd.Context(), args[0], flags)
 		},
 	}
-	cmd.Flags().BoolVar(&manifest, "manifest", false, "restore manifest.yaml as of REV too, main included")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "show the changes, commit nothing")
+	f := cmd.Flags()
+	f.BoolVar(&flags.manifest, "manifest", false, "restore manifest.yaml as of REV too, main included")
+	f.BoolVar(&flags.dryRun, "dry-run", false, "show the changes, commit nothing")
+	f.BoolVar(&flags.restoreSource, "restore-source", false, "at main: make the source folders follow as well")
+	cmd.MarkFlagsMutuallyExclusive("manifest", "restore-source")
 	return cmd
 }
 
-func (a *app) rollback(ctx context.Context, rev string, manifest, dryRun bool) error {
-	cfg, err := a.site(needCatalog)
+func (a *app) rollback(ctx context.Context, rev string, flags rollbackFlags) error {
+	needs := []need{needCatalog}
+	if flags.restoreSource {
+		needs = append(needs, needSite, needTrees)
+	}
+	cfg, err := a.site(needs...)
 	if err != nil {
 		return err
 	}
@@ -41,7 +60,8 @@ func (a *app) rollback(ctx context.Context, rev string, manifest, dryRun bool) e
 		return err
 	}
 	defer src.Close()
-	if _, err := src.Fetch(ctx); err != nil {
+	head, err := src.Fetch(ctx)
+	if err != nil {
 		return err
 	}
 	// Named once: HEAD~1 must not move on while a push is retried.
@@ -50,10 +70,16 @@ func (a *app) rollback(ctx context.Context, rev string, manifest, dryRun bool) e
 		return err
 	}
 	rep := &commitReport{}
+	var back *comeback
+	if flags.restoreSource {
+		if back, err = a.openComeback(ctx, cfg, src, head, target); err != nil {
+			return err
+		}
+	}
 	next, err := commitOnto(ctx, src, func(ctx context.Context, head *gitsource.Revision) (*gitsource.Commit, error) {
 		*rep = commitReport{Parent: head.ID(), Message: "Roll back to " + target.Short()}
-		c, err := rep.restore(ctx, head, target, manifest)
-		if err != nil || len(c.Put)+len(c.Delete) == 0 || dryRun {
+		c, err := rep.restore(ctx, head, target, cfg, flags)
+		if err != nil || len(c.Put)+len(c.Delete) == 0 || flags.dryRun {
 			return nil, err
 		}
 		return c, nil
@@ -63,6 +89,14 @@ func (a *app) rollback(ctx context.Context, rev string, manifest, dryRun bool) e
 	}
 	if next != nil {
 		rep.Revision = next.ID()
+	}
+	if flags.dryRun && len(rep.Changes)+len(rep.Manifest) > 0 {
+		rep.idle = "nothing was committed"
+	}
+	if back != nil {
+		if err := back.begin(rep, flags.dryRun); err != nil {
+			return err
+		}
 	}
 	return a.emit(rep, func(w io.Writer) {
 		writeLines(w, rep.Changes)
@@ -74,7 +108,7 @@ func (a *app) rollback(ctx context.Context, rev string, manifest, dryRun bool) e
 }
 
 // restore makes the commit that turns head's listing into target's.
-func (r *commitReport) restore(ctx context.Context, head, target *gitsource.Revision, manifest bool) (*gitsource.Commit, error) {
+func (r *commitReport) restore(ctx context.Context, head, target *gitsource.Revision, cfg *Config, flags rollbackFlags) (*gitsource.Commit, error) {
 	now, err := head.Listing(ctx)
 	if err != nil {
 		return nil, err
@@ -96,10 +130,11 @@ func (r *commitReport) restore(ctx context.Context, head, target *gitsource.Revi
 	if lost := diff.Lost(then); !m.Prune.Limit.Allows(lost, now.Len()) {
 		r.Notes = append(r.Notes, fmt.Sprintf("%s files go, more than the limit: sites hold these removals until they are approved (seedtree approve REV)", comma(lost)))
 	}
-	if len(r.Changes) > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("%s's own files stay as they are; its next build commits them as they are then", m.Main))
+	if flags.restoreSource {
+		return c, notMain(m, cfg.Site)
 	}
-	if !manifest {
+	r.noteSource(cfg, m, target, diff)
+	if !flags.manifest {
 		return c, nil
 	}
 	before, err := head.ManifestBytes()

@@ -117,7 +117,15 @@ func (a *app) wait(ctx context.Context, w *works, out *agent.Outcome, timeout ti
 			*out = *next
 		}
 	}
-	return nil
+	if out.Status.Role != manifests.StatusPendingMain {
+		return nil
+	}
+	// What arrived between two passes made it complete; a pass makes it main.
+	next, err := w.agent.Reconcile(ctx)
+	if next.Result != nil {
+		*out = *next
+	}
+	return err
 }
 
 // transient reports whether waiting may cure an error.

@@ -85,7 +85,7 @@ func (w *works) onRevision(_ *manifests.Manifest, l *manifests.Listing) {
 
 // build is what the agent calls while this site is main.
 func (w *works) build(ctx context.Context) error {
-	b := &build{site: w.cfg.Site, trees: w.cfg.Trees, src: w.src}
+	b := newBuild(w.cfg, w.src, w.log)
 	err := b.run(ctx)
 	if err == nil || errors.Is(err, errPartial) {
 		w.log.Info("built", "revision", b.report.Revision, "changes", b.report.Counts.String(),
