@@ -1,7 +1,9 @@
 package apply_test
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -193,6 +195,57 @@ func TestRenameDirectoryOfThousands(t *testing.T) {
 	}
 	if _, err := os.Lstat(w.name("2019 unsorted")); err == nil {
 		t.Fatal("the old directory is still there")
+	}
+}
+
+// TestRotateThousand renames every file to its neighbour's name, over more
+// files than one batch holds: no name is overwritten before its bytes are taken.
+func TestRotateThousand(t *testing.T) {
+	const n = 1100
+	w := newWorld(t)
+	var before, after []manifests.Entry
+	for i := range n {
+		e := enginetest.NewFileAt(t, "photos", fmt.Sprintf("%04d", i), fmt.Appendf(nil, "content %d", i), time.Unix(1600000000+int64(i), 0))
+		next := enginetest.NewFileAt(t, "photos", fmt.Sprintf("%04d", (i+1)%n), e.Data, e.Entry.ModTime)
+		before, after = append(before, w.know(e)), append(after, w.know(next))
+		e.Write(t, w.roots["photos"])
+	}
+	w.sync(w.want(before...))
+	w.sync(w.want(after...))
+	if w.downloaded() != 0 {
+		t.Fatalf("%d bytes were fetched", w.downloaded())
+	}
+	w.requireStagingEmpty()
+}
+
+// TestMoveInterruptedBeforeTheOldNameWent: both names are one file.
+func TestMoveInterruptedBeforeTheOldNameWent(t *testing.T) {
+	w := newWorld(t)
+	a, x := w.file("dir/a", "aaa"), w.file("x", "aaa")
+	w.sync(w.want(a))
+	must(t, os.Link(w.name("dir/a"), w.name("x")))
+	w.sync(w.want(x))
+	if got := w.inTrash(); len(got) != 0 || w.downloaded() != 3 {
+		t.Fatalf("trash %q, fetched %d", got, w.downloaded())
+	}
+}
+
+// TestPlaceInterruptedBeforeTheEngineKnew: the file is in the tree and, by the
+// same link, in staging.
+func TestPlaceInterruptedBeforeTheEngineKnew(t *testing.T) {
+	w := newWorld(t)
+	e := w.file("dir/a", "aaa")
+	d := w.want(e)
+	w.pass(d)
+	must(t, w.engine.Feed())
+	staged := filepath.Join(w.roots["photos"], ".seedtree/staging", e.InfoHash.String(), "photos/dir/a")
+	must(t, os.Chtimes(staged, e.ModTime, e.ModTime))
+	must(t, os.Mkdir(w.name("dir"), 0o755))
+	must(t, os.Link(staged, w.name("dir/a")))
+	w.sync(d)
+	w.requireStagingEmpty()
+	if got := w.inTrash(); len(got) != 0 {
+		t.Fatalf("trash %q", got)
 	}
 }
 

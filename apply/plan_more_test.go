@@ -83,6 +83,8 @@ func TestPlanHolds(t *testing.T) {
 		{"measured against the larger side", grown, "add 3\nadd 4\nadd 5\nadd 6\nadd 7\nadd 8\nadd 9\nprune 0\nprune 1\nin sync 1"},
 		{"the site's filter counts as removal", excluded, "held 0\nheld 1\nheld 2\nheld 3\nheld 4\nheld 5\nheld 6\nin sync 3"},
 		{"nothing in a stopped tree", unknown, "stopped 1"},
+		{"a torrent nobody knows in a stopped tree", situation{listed: ten, stopped: "unmounted",
+			torrents: []apply.Torrent{inTree(c, apply.Seeding, 0, ""), inStaging(b, apply.Downloading, 1, "")}}, "stopped 1"},
 	})
 }
 

@@ -125,22 +125,23 @@ func TestLookDeceives(t *testing.T) {
 }
 
 func TestSamePathTwiceInOnePass(t *testing.T) {
-	w := newWorld(t)
-	w.manifest.Prune.Limit.Percent = 99
-	// a/b is pruned, then the file that somebody put in place of a as well.
-	w.sync(w.want(w.file("a", "one"), w.file("x", "x")))
-	must(t, os.Remove(w.name("a")))
-	w.write("a/inner", "theirs")
-	d := w.want(w.file("a", "two"), w.file("x", "x"))
-	w.sync(d)
-	must(t, os.Remove(w.name("a")))
-	w.write("a/inner", "theirs again")
-	d = w.want(w.file("a", "three"), w.file("x", "x"))
-	w.sync(d)
-	kept := w.kept()
-	for _, text := range []string{"theirs", "theirs again"} {
-		if !kept[text] {
-			t.Errorf("%q is lost", text)
+	for _, keep := range []bool{true, false} {
+		w := newWorld(t)
+		must(t, w.site.ThrowAway("photos", "dir/a", keep, 3, func(i int) {
+			_ = os.Remove(w.name("dir/a"))
+			w.write("dir/a", strings.Repeat("x", i+1))
+		}))
+		kept := w.kept()
+		if !kept["x"] || !kept["xx"] || !kept["xxx"] {
+			t.Fatalf("keep %t: trash holds %v", keep, kept)
+		}
+		must(t, w.site.ThrowAway("photos", "b", keep, 1, func(int) { w.write("b", "a file") }))
+		must(t, w.site.ThrowAway("photos", "b/c", keep, 1, func(int) {
+			_ = os.Remove(w.name("b"))
+			w.write("b/c", "below what was a file")
+		}))
+		if kept = w.kept(); !kept["a file"] || !kept["below what was a file"] {
+			t.Fatalf("keep %t: trash holds %v", keep, kept)
 		}
 	}
 }
