@@ -249,6 +249,50 @@ func TestPlaceInterruptedBeforeTheEngineKnew(t *testing.T) {
 	}
 }
 
+// TestListedEmptyDirectoryStays: the last file leaves a directory that is
+// listed as empty from now on.
+func TestListedEmptyDirectoryStays(t *testing.T) {
+	w := newWorld(t)
+	w.sync(w.want(w.file("dir/x", "x"), w.file("keep", "k"), w.file("keep2", "k2")))
+	made := 0
+	w.site.SetStep(func(op string) {
+		if op == "rmdir dir" {
+			made++
+		}
+	})
+	w.sync(w.want(emptyDir("dir"), w.file("keep", "k"), w.file("keep2", "k2")))
+	if made != 0 {
+		t.Fatal("the directory was gone for a moment")
+	}
+}
+
+// TestNewVersionTurnsUp: somebody copied the new version over the old one, by
+// hand and with a time of its own. One path must not have two torrents.
+func TestNewVersionTurnsUp(t *testing.T) {
+	w := newWorld(t)
+	old := w.file("a", "old!")
+	w.sync(w.want(old))
+	next := w.file("a", "new!")
+	w.write("a", "new!")
+	d := w.want(next)
+	w.sync(d)
+	if w.downloaded() != 4 {
+		t.Fatalf("%d bytes were fetched", w.downloaded())
+	}
+	w.write("a", "newer!")
+	last := w.know(enginetest.NewFileAt(t, "photos", "a", []byte("newer!"), time.Unix(1700000000, 0)))
+	removed := false
+	w.site.SetStep(func(op string) {
+		if op == "engine remove" {
+			removed = true
+		}
+		if op == "engine add" && !removed {
+			t.Error("the new torrent was added while the old one was seeded from the same path")
+		}
+	})
+	w.sync(w.want(last))
+}
+
 func TestSwapAndDuplicate(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.file("a", "content of a"), w.file("b", "other content, of b")
