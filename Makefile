@@ -9,7 +9,7 @@ STATIC  := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w"
 RACE    := -race -tags nosqlite,disable_libutp
 TIMEOUT ?= 20m
 
-.PHONY: build test test-tools race demo e2e bench lint image clean
+.PHONY: build test test-tools race demo e2e bench lint image docker-engine clean
 
 build:
 	$(STATIC) -o $(BIN)/ ./cmd/...
@@ -30,9 +30,9 @@ race:
 demo: build
 	$(BIN)/seedtree demo $(ARGS)
 
-# The full story with real Transmissions in containers of their own addresses.
-e2e: test-tools
-	$(GO) test -tags e2e -timeout $(TIMEOUT) -count=1 -v -run TestE2E ./internal/e2e/...
+# The image and a fleet of containers made from it. No registry is asked.
+e2e: image
+	SEEDTREE_TEST_IMAGE=$(IMAGE) $(GO) test -tags docker -timeout $(TIMEOUT) -count=1 -v ./internal/e2e/containers
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
@@ -41,14 +41,21 @@ lint:
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt -w $$files"; exit 1; }
 	@files=$$($(GO) tool gofumpt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "go tool gofumpt -w $$files"; exit 1; }
 	$(GO) vet ./...
+	$(GO) vet -tags docker ./internal/e2e/...
 	$(GO) tool staticcheck ./...
+	$(GO) tool staticcheck -tags docker ./internal/e2e/...
 	$(GO) mod tidy -diff
 
 # A context of nothing but the binary: neither .git nor anybody's data is sent.
-image: build
+image: docker-engine build
 	rm -rf $(BIN)/image && mkdir -p $(BIN)/image
 	cp Dockerfile $(BIN)/seedtree $(BIN)/image/
+	install -d -m 755 $(addprefix $(BIN)/image/mountpoints/,etc srv var var/lib)
+	install -d -m 1777 $(addprefix $(BIN)/image/mountpoints/,etc/seedtree srv/catalog var/lib/seedtree)
 	docker build -t $(IMAGE) $(BIN)/image
+
+docker-engine:
+	@docker version >/dev/null 2>&1 || { echo "no Docker engine answers; on Debian, as root: apt-get install docker.io" >&2; exit 1; }
 
 clean:
 	rm -rf $(BIN)

@@ -35,7 +35,9 @@ func rooms() map[string]room {
 		"internal/pki":    {floor: 1},
 		"internal/pieces": {floor: 1},
 
-		"internal/testkit":  {floor: 2, mayImport: []string{"manifests"}, testsOnly: true},
+		"internal/testkit":        {floor: 2, mayImport: []string{"manifests"}, testsOnly: true},
+		"internal/e2e/containers": {floor: 3, mayImport: []string{"internal/testkit", "manifests"}, testsOnly: true},
+
 		"internal/archtest": {floor: 0, testsOnly: true},
 		"internal/deps":     {floor: 0, testsOnly: true},
 	}
