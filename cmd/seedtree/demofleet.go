@@ -37,6 +37,7 @@ type demoFleet struct {
 	sites   []*demoSite
 	main    *demoSite
 	running []*demoProcess
+	added   string // main's folder with the files that the demo adds
 	steps   int
 }
 
@@ -57,7 +58,7 @@ func newFleetDemo(a *app, dir, data string, sites int) (*demoFleet, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &demoFleet{app: a, exe: exe, dir: dir, data: data, catalog: filepath.Join(dir, "catalog.git"), tracker: ports[0]}
+	f := &demoFleet{app: a, exe: exe, dir: dir, data: data, catalog: filepath.Join(dir, "catalog.git"), tracker: ports[0], added: "demo"}
 	for i, name := range demoNames()[:sites] {
 		home := filepath.Join(dir, name)
 		s := &demoSite{name: name, config: filepath.Join(home, "config.yaml"), root: filepath.Join(home, "tree"), state: filepath.Join(home, "state"), peer: ports[i+1]}

@@ -23,13 +23,15 @@ func (f *demoFleet) play(ctx context.Context) error {
 	if err := f.begin(ctx); err != nil {
 		return err
 	}
-	t := newDemoTable(f.app.std.out)
+	t := &demoTable{app: f.app}
+	t.head()
 	for _, s := range f.script() {
 		if err := f.step(ctx, t, s); err != nil {
 			return fmt.Errorf("step %q: %w", s.name, err)
 		}
 	}
-	return nil
+	f.steps = len(t.rows)
+	return t.end()
 }
 
 // begin makes the stage: a copy of the data, the catalog, every site's
@@ -98,26 +100,25 @@ func (f *demoFleet) step(ctx context.Context, t *demoTable, s demoStep) error {
 	if err := f.settled(ctx); err != nil {
 		return err
 	}
-	row := demoRow{step: s.name, seconds: time.Since(begun).Seconds()}
+	row := demoRow{Step: s.name, Seconds: time.Since(begun).Seconds()}
 	for _, site := range f.sites {
 		if site != f.main {
 			files, size, err := compareTrees(ctx, f.main.root, site.root)
 			if err != nil {
 				return err
 			}
-			row.files, row.size = files, size
+			row.Files, row.Bytes = files, size
 		}
 		st, err := site.status()
 		if err != nil {
 			return err
 		}
-		row.wire += st.Bytes.Downloaded - site.before.Bytes.Downloaded
-		row.reused += st.Bytes.Reused - site.before.Bytes.Reused
+		row.Wire += st.Bytes.Downloaded - site.before.Bytes.Downloaded
+		row.Reused += st.Bytes.Reused - site.before.Bytes.Reused
 	}
 	t.add(row)
-	f.steps++
-	if s.free && row.wire != 0 {
-		return fmt.Errorf("%d bytes travelled; every site had them already", row.wire)
+	if s.free && row.Wire != 0 {
+		return fmt.Errorf("%d bytes travelled; every site had them already", row.Wire)
 	}
 	return nil
 }
@@ -194,7 +195,7 @@ func (f *demoFleet) addFiles(ctx context.Context) error {
 		if i == 19 {
 			size = 8 << 20
 		}
-		if err := writeNoise(filepath.Join(f.main.root, "demo", fmt.Sprintf("new-%02d.bin", i)), size, uint64(i)); err != nil {
+		if err := writeNoise(filepath.Join(f.main.root, f.added, fmt.Sprintf("new-%02d.bin", i)), size, uint64(i)); err != nil {
 			return err
 		}
 	}
@@ -202,7 +203,7 @@ func (f *demoFleet) addFiles(ctx context.Context) error {
 }
 
 func (f *demoFleet) changeFile(ctx context.Context) error {
-	file, err := os.OpenFile(filepath.Join(f.main.root, "demo/new-19.bin"), os.O_WRONLY, 0)
+	file, err := os.OpenFile(filepath.Join(f.main.root, f.added, "new-19.bin"), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -218,28 +219,32 @@ func (f *demoFleet) renameFolder(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Rename(folder, folder+" renamed"); err != nil {
+	if folder == f.added { // the data has no folders of its own
+		f.added += " renamed"
+	}
+	if err := os.Rename(filepath.Join(f.main.root, folder), filepath.Join(f.main.root, folder+" renamed")); err != nil {
 		return err
 	}
 	return f.build(ctx)
 }
 
-// biggestFolder is the top folder of main with the most files.
+// biggestFolder is the top folder of main with the most files, the demo's own
+// only where there is no other.
 func (f *demoFleet) biggestFolder() (string, error) {
 	found, err := look(f.main.root)
 	if err != nil {
 		return "", err
 	}
 	count := map[string]int{}
-	best := "demo"
+	best := f.added
 	for _, name := range sortedKeys(found) {
-		if top, _, nested := strings.Cut(name, "/"); nested && top != "demo" {
+		if top, _, nested := strings.Cut(name, "/"); nested && top != f.added {
 			if count[top]++; count[top] > count[best] {
 				best = top
 			}
 		}
 	}
-	return filepath.Join(f.main.root, best), nil
+	return best, nil
 }
 
 func (f *demoFleet) deleteFiles(ctx context.Context) error {
@@ -248,7 +253,7 @@ func (f *demoFleet) deleteFiles(ctx context.Context) error {
 		return err
 	}
 	for i := range min(max(len(found)/20, 1), 10) { // below any limit
-		if err := os.Remove(filepath.Join(f.main.root, "demo", fmt.Sprintf("new-%02d.bin", i))); err != nil {
+		if err := os.Remove(filepath.Join(f.main.root, f.added, fmt.Sprintf("new-%02d.bin", i))); err != nil {
 			return err
 		}
 	}
@@ -272,7 +277,7 @@ func (f *demoFleet) moveMain(ctx context.Context, to *demoSite) error {
 }
 
 func (f *demoFleet) addOne(ctx context.Context) error {
-	if err := writeNoise(filepath.Join(f.main.root, "demo/from the new main.bin"), 1<<20, 4711); err != nil {
+	if err := writeNoise(filepath.Join(f.main.root, f.added, "from the new main.bin"), 1<<20, 4711); err != nil {
 		return err
 	}
 	return f.build(ctx)
