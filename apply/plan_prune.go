@@ -91,6 +91,10 @@ func (p *planner) prune(e manifests.Entry) (Action, bool) {
 	st := p.file(e.Key())
 	switch {
 	case e.Kind == manifests.Regular && st.Type == RegularFile:
+		if !p.ours(e.Key(), st) {
+			p.plan.Foreign++
+			return Action{}, false
+		}
 		a.Bytes = st.Size
 		a.lost = !p.wanted.HasContent(e.Content)
 	case e.Kind == manifests.Empty && st.Type == RegularFile,
@@ -101,6 +105,20 @@ func (p *planner) prune(e manifests.Entry) (Action, bool) {
 		return Action{}, false // nothing of ours stands there
 	}
 	return a, true
+}
+
+// ours reports whether a file at an owned path is what was put there: it looks
+// like it, or its torrent was in place and somebody edited it since. What was
+// listed for a while and never arrived makes no stranger's file ours.
+func (p *planner) ours(k manifests.Key, st FileState) bool {
+	return slices.ContainsFunc(p.d.ownedAt(k), func(e manifests.Entry) bool {
+		if e.Kind != manifests.Regular {
+			return false
+		}
+		t, held := p.o.Torrents[e.InfoHash]
+		m := compare(e, st)
+		return held && t.Root == p.o.Trees[k.Tree].Root || m == asListed || m == otherMode
+	})
 }
 
 // emptied finds directories that owned files once stood in and nothing does
