@@ -124,8 +124,15 @@ func (x *execution) expire(ctx context.Context) error {
 	if x.d.Manifest == nil || x.d.Manifest.Prune.Trash <= 0 {
 		return nil
 	}
+	needed := map[string]bool{} // in this pass: the next one may destroy it
+	for _, a := range x.plan.Actions {
+		if a.source.kind == fromTrash {
+			needed[a.source.trash.Tree+"/"+a.source.trash.Folder] = true
+		}
+	}
 	for _, t := range x.trees {
-		if _, err := x.s.emptyTrash(ctx, t, x.d.Manifest.Prune.Trash); err != nil {
+		keep := func(folder string) bool { return needed[t.name+"/"+folder] }
+		if _, err := x.s.emptyTrash(ctx, t, x.d.Manifest.Prune.Trash, keep); err != nil {
 			x.s.cfg.Log.Warn("the trash was not emptied", "tree", t.name, "error", err)
 		}
 	}

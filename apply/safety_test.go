@@ -2,6 +2,7 @@ package apply_test
 
 import (
 	"testing"
+	"time"
 )
 
 // TestUnplacedRemovalSparesTheUsersFile: what was listed for a while, and was
@@ -20,5 +21,20 @@ func TestUnplacedRemovalSparesTheUsersFile(t *testing.T) {
 	}
 	if got := contents(t, w.roots["photos"])["notes"]; got != "the user's own notes" {
 		t.Fatalf("the user's file is %q; trash: %q", got, w.inTrash())
+	}
+}
+
+// TestExpiredTrashStillServes: a rollback that reaches a site late takes its
+// bytes from the trash all the same; only then they expire.
+func TestExpiredTrashStillServes(t *testing.T) {
+	w := newWorld(t)
+	a, b := w.file("a", "aaa"), w.file("b", "bbb")
+	w.sync(w.want(a, b))
+	w.sync(w.want(a))
+	before := w.downloaded()
+	w.now = w.now.Add(40 * 24 * time.Hour)
+	w.sync(w.want(a, b))
+	if w.downloaded() != before {
+		t.Fatal("bytes that were here were fetched again")
 	}
 }

@@ -166,7 +166,7 @@ func (s *Site) EmptyTrash(ctx context.Context, age time.Duration) (int, error) {
 			errs = append(errs, err)
 			continue
 		}
-		n, err := s.emptyTrash(ctx, t, age)
+		n, err := s.emptyTrash(ctx, t, age, func(string) bool { return false })
 		gone += n
 		errs = append(errs, err)
 		t.close()
@@ -174,7 +174,7 @@ func (s *Site) EmptyTrash(ctx context.Context, age time.Duration) (int, error) {
 	return gone, errors.Join(errs...)
 }
 
-func (s *Site) emptyTrash(ctx context.Context, t *tree, age time.Duration) (int, error) {
+func (s *Site) emptyTrash(ctx context.Context, t *tree, age time.Duration, keep func(folder string) bool) (int, error) {
 	names, err := t.names(trashDir)
 	if err != nil {
 		return 0, fmt.Errorf("tree %s: reading the trash: %w", t.name, err)
@@ -194,6 +194,9 @@ func (s *Site) emptyTrash(ctx context.Context, t *tree, age time.Duration) (int,
 		// The index goes after its files: an index alone is harmless, files
 		// without their index could not be found by content any more.
 		folder, isIndex := strings.CutSuffix(name, ".jsonl")
+		if keep(folder) {
+			continue
+		}
 		if err := t.removeAll(trashDir + "/" + folder); err != nil {
 			return gone, fmt.Errorf("tree %s: emptying the trash: %w", t.name, err)
 		}
