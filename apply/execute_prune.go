@@ -99,8 +99,8 @@ func (x *execution) cleanTree(t *tree) error {
 		return err
 	}
 	for _, name := range names {
-		h, err := manifests.ParseInfoHash(strings.TrimSuffix(strings.TrimSuffix(name, ".part"), ".ready"))
-		if err != nil || x.staying[h] && name == h.String() {
+		h, err := manifests.ParseInfoHash(strings.TrimSuffix(name, ".ready"))
+		if ours := err == nil || name == path.Base(partName); !ours || err == nil && x.staying[h] && name == h.String() {
 			continue
 		}
 		if err := t.removeAll(stagingDir + "/" + name); err != nil {

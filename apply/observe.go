@@ -169,7 +169,7 @@ func (t *tree) observeStaging(v *TreeView, d Desired, wanted *manifests.Listing)
 		return err
 	}
 	for _, name := range names {
-		h, err := manifests.ParseInfoHash(strings.TrimSuffix(strings.TrimSuffix(name, ".part"), ".ready"))
+		h, err := manifests.ParseInfoHash(strings.TrimSuffix(name, ".ready"))
 		if err != nil {
 			continue // not of our making: left alone
 		}

@@ -1,8 +1,11 @@
 package apply_test
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"seedtree/apply/enginetest"
 )
 
 // TestUnplacedRemovalSparesTheUsersFile: what was listed for a while, and was
@@ -36,5 +39,18 @@ func TestExpiredTrashStillServes(t *testing.T) {
 	w.sync(w.want(a, b))
 	if w.downloaded() != before {
 		t.Fatal("bytes that were here were fetched again")
+	}
+}
+// TestLongNamesAreReplaced: temporary names must fit where the name does.
+func TestLongNamesAreReplaced(t *testing.T) {
+	w := newWorld(t)
+	name := "dir/" + strings.Repeat("n", 255)
+	w.sync(w.want(w.know(bigFile(t, name, 1))))
+	next := append([]byte(nil), enginetest.Random(1, 3<<18)...)
+	next[5] ^= 1
+	before := w.downloaded()
+	w.sync(w.want(w.know(enginetest.NewFile(t, "photos", name, next))))
+	if got := w.downloaded() - before; got != 1<<18 {
+		t.Fatalf("%d bytes were fetched for one changed piece", got)
 	}
 }

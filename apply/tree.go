@@ -204,10 +204,8 @@ func (t *tree) copyFile(src *tree, from, to string, length int64) error {
 	if err != nil {
 		return err
 	}
-	part := to + ".part"
 	t.step("copy " + from + " to " + to)
-	_ = t.root.Remove(part)
-	out, err := t.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	out, part, err := t.openPart(to)
 	if err != nil {
 		return err
 	}
