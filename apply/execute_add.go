@@ -28,6 +28,9 @@ func (x *execution) addBatch(ctx context.Context, items []*item) error {
 	if err != nil {
 		return err
 	}
+	items = x.each(items, func(it *item) error {
+		return it.tree.unshare(stagedName(it.Entry), string(it.Entry.Path))
+	})
 	var based []*item
 	for _, it := range items {
 		if len(it.release) > 0 {

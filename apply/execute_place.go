@@ -18,7 +18,12 @@ func (x *execution) placeBatch(ctx context.Context, items []*item) error {
 		it.held = true
 		it.file = stagedName(it.Entry)
 	}
-	items = x.each(items, func(it *item) error { return it.tree.cut(it.file, it.Entry.Length) })
+	items = x.each(items, func(it *item) error {
+		if shared, err := it.tree.shared(it.file, string(it.Entry.Path)); shared || err != nil {
+			return err // visible already: what is too long in it may be a user's
+		}
+		return it.tree.cut(it.file, it.Entry.Length)
+	})
 	if err := x.check(ctx, items); err != nil {
 		return err
 	}
