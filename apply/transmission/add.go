@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"time"
 
 	transmissionrpc "github.com/hekmon/transmissionrpc/v2"
 	"golang.org/x/sync/errgroup"
@@ -74,6 +73,9 @@ func (e *Engine) addTasks(ctx context.Context, tasks []*task) error {
 		held, err = e.get(ctx, hashesOf(tasks), heldFields())
 		return err
 	})
+	if err == nil {
+		err = e.harmless()
+	}
 	if err != nil {
 		return err
 	}
@@ -88,11 +90,11 @@ func (e *Engine) addTasks(ctx context.Context, tasks []*task) error {
 		by[n] = append(by[n], k)
 		if n == refuse {
 			k.err = ErrForeign
-		} else if n != redo {
-			if err := e.retrack(ctx, k, t); err != nil {
-				return err
-			}
 		}
+	}
+	kept := slices.Concat(by[nothing], by[claim], by[start], by[outcome], by[verify])
+	if err := e.retrack(ctx, kept, held); err != nil {
+		return err
 	}
 	if err := e.addAnew(ctx, by[redo], held); err != nil {
 		return err
@@ -110,6 +112,14 @@ func (e *Engine) addTasks(ctx context.Context, tasks []*task) error {
 // addAnew adds torrents paused, after forgetting those that are held wrongly.
 // Nothing is forgotten or added where the client does not see our directory.
 func (e *Engine) addAnew(ctx context.Context, tasks []*task, held map[string]*transmissionrpc.Torrent) error {
+	if dir := e.amnesia(); dir != "" {
+		for _, k := range tasks {
+			if k.ReadOnly && k.dir == dir {
+				k.err = fmt.Errorf("%w: %s is also Transmission's download-dir: version 3.00, killed soon after an add, takes every torrent for one that downloads there, and would overwrite the tree; give it another download-dir", apply.ErrEngineConfig, dir)
+			}
+		}
+		tasks = alive(tasks)
+	}
 	if err := e.probe(ctx, tasks); err != nil {
 		return err
 	}
@@ -139,6 +149,9 @@ func (e *Engine) addAnew(ctx context.Context, tasks []*task, held map[string]*tr
 func (e *Engine) addPaused(ctx context.Context, k *task) error {
 	args := map[string]any{
 		"metainfo": base64.StdEncoding.EncodeToString(k.torrent), "download-dir": k.dir, "paused": true,
+	}
+	if k.ReadOnly { // from the first moment on, lest a crash come before setBounds
+		args["files-unwanted"] = []int{0}
 	}
 	if k.labelled = e.rpcVersion() >= modernRPC; k.labelled {
 		args["labels"] = []string{label}
@@ -273,77 +286,6 @@ func names(t *transmissionrpc.Torrent) []string {
 		out[i] = f.Name
 	}
 	return out
-}
-
-// launch verifies what may have data and starts what may run. A torrent that
-// may fetch is started right behind its verification. For a read-only one the
-// outcome is waited for, but not for ever: a file of a terabyte takes hours.
-// Those that are not through stay as they are, and the next Add looks again.
-func (e *Engine) launch(ctx context.Context, check, wait, ready []*task) error {
-	run := hashesOf(ready)
-	var verify, must []string
-	byHash := map[string]*task{}
-	for _, k := range check {
-		if k.data || k.Have != nil || k.ReadOnly {
-			verify = append(verify, k.hash)
-		}
-	}
-	for _, k := range slices.Concat(check, wait) {
-		if byHash[k.hash] = k; k.ReadOnly {
-			must = append(must, k.hash)
-		} else {
-			run = append(run, k.hash)
-		}
-	}
-	if err := e.each(ctx, verify, verifyHashes); err != nil {
-		return err
-	}
-	if err := e.each(ctx, run, startHashes); err != nil {
-		return err
-	}
-	run = nil
-	patient, cancel := context.WithTimeoutCause(ctx, patience, errImpatient)
-	defer cancel()
-	err := e.await(patient, must, listFields(), "be verified", func(h string, t *transmissionrpc.Torrent) bool {
-		if t != nil && state(t) == apply.Checking {
-			return false
-		}
-		if t != nil && left(t) == 0 && localError(t) == "" {
-			run = append(run, h)
-		} else {
-			byHash[h].err = differs(t)
-		}
-		return true
-	})
-	if err != nil && !errors.Is(err, errImpatient) {
-		return err
-	}
-	return e.each(ctx, run, startHashes)
-}
-
-// patience is how long one batch waits for the client's verification; 3.00
-// needs 50 s for a batch of small files.
-const patience = 2 * time.Minute
-
-var errImpatient = errors.New("not waiting longer")
-
-func differs(t *transmissionrpc.Torrent) error {
-	if t == nil {
-		return errors.New("the client took the torrent and does not hold it any more")
-	}
-	if s := localError(t); s != "" {
-		return fmt.Errorf("%w: %s", ErrDiffers, s)
-	}
-	return fmt.Errorf("%w: %d bytes differ or are missing", ErrDiffers, left(t))
-}
-
-func verifyHashes(ctx context.Context, lib *transmissionrpc.Client, hashes []string) error {
-	return lib.TorrentVerifyHashes(ctx, hashes)
-}
-
-// startHashes starts past the queues, which would hold ours behind the user's.
-func startHashes(ctx context.Context, lib *transmissionrpc.Client, hashes []string) error {
-	return lib.TorrentStartNowHashes(ctx, hashes)
 }
 
 // parallel runs f over a few connections at once.

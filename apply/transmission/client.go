@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	transmissionrpc "github.com/hekmon/transmissionrpc/v2"
@@ -37,6 +38,9 @@ type client struct {
 	passwordFile string
 	http         *http.Client
 	relay        *relay // nil: the library reaches the daemon by itself
+	// certWanted: the server asked for a certificate, and we have none. It may
+	// let us in all the same; if it does not, this is why.
+	certWanted atomic.Bool
 
 	mu          sync.Mutex
 	session     string // CSRF token of call; the library keeps its own
@@ -60,7 +64,7 @@ func newClient(cfg Config) (*client, error) {
 		if endpoint.Scheme != "https" {
 			return nil, fmt.Errorf("certificates are given, but %s is not https", endpoint)
 		}
-		if transport.TLSClientConfig, err = tlsConfig(cfg); err != nil {
+		if transport.TLSClientConfig, err = tlsConfig(cfg, &c.certWanted); err != nil {
 			return nil, err
 		}
 		if c.relay, err = newRelay(endpoint, transport); err != nil {
@@ -96,8 +100,12 @@ func parseURL(raw string) (*url.URL, error) {
 	return u, nil
 }
 
-func tlsConfig(cfg Config) (*tls.Config, error) {
+func tlsConfig(cfg Config, certWanted *atomic.Bool) (*tls.Config, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
+	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		certWanted.Store(true)
+		return &tls.Certificate{}, nil
+	}
 	if cfg.CAFile != "" {
 		pem, err := os.ReadFile(cfg.CAFile)
 		if err != nil {

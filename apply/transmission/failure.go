@@ -18,16 +18,17 @@ import (
 	"seedtree/apply"
 )
 
-// attempt runs one call under a deadline and says what its failure means. A
-// kept-alive connection that a restarted daemon has dropped is no failure: the
-// call is made once more.
+// attempt runs one call under a deadline and says what its failure means.
+// Kept-alive connections that a restarted daemon has dropped are no failure: the
+// call is made again, as often as there may be such connections. It may have
+// been done already; every call of ours can be done twice.
 func (c *client) attempt(ctx context.Context, password string, f func(context.Context) error) error {
 	var err error
-	for range 2 {
+	for range connections + 2 {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		err = f(call)
 		cancel()
-		if !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		if !dropped(err) {
 			break
 		}
 	}
@@ -37,10 +38,18 @@ func (c *client) attempt(ctx context.Context, password string, f func(context.Co
 		c.mu.Unlock()
 		return nil
 	}
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return fmt.Errorf("%w: transmission at %s does not answer in time: %w", apply.ErrEngineUnreachable, c.endpoint, context.Cause(ctx))
+	}
 	if ctx.Err() != nil {
 		return fmt.Errorf("transmission at %s: %w", c.endpoint, context.Cause(ctx))
 	}
 	return c.explain(err, password)
+}
+
+// dropped reports whether the other side has hung up.
+func dropped(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
 }
 
 // explain turns what went wrong into what to do about it.
@@ -59,12 +68,16 @@ func (c *client) explain(err error, password string) error {
 		return fmt.Errorf("%w: %s answers, but not as Transmission's RPC does: %w", apply.ErrEngineConfig, c.endpoint, err)
 	}
 	var untrusted *tls.CertificateVerificationError
-	var alert tls.AlertError
-	if errors.As(err, &untrusted) || errors.As(err, &alert) {
+	var alert *net.OpError // crypto/tls wraps what the other side complains of
+	if errors.As(err, &untrusted) || errors.As(err, &alert) && alert.Op == "remote error" {
 		return fmt.Errorf("%w: Transmission at %s: caFile, certFile or keyFile do not fit: %w", apply.ErrEngineConfig, c.endpoint, err)
 	}
 	var network *url.Error
 	var timeout net.Error
+	if c.certWanted.Load() && errors.As(err, &network) {
+		// Whether its refusal or the closed connection is seen first is chance.
+		return fmt.Errorf("%w: Transmission at %s wants a client certificate: give certFile and keyFile: %w", apply.ErrEngineConfig, c.endpoint, err)
+	}
 	if errors.As(err, &network) || errors.As(err, &timeout) || errors.Is(err, context.DeadlineExceeded) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("%w: Transmission at %s: %w", apply.ErrEngineUnreachable, c.endpoint, err)

@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -37,9 +38,13 @@ func onEach(t *testing.T, test func(t *testing.T, v testkit.TransmissionVersion)
 	}
 }
 
+// daemon starts one with the settings as they come, but for the one without
+// which 4.x is refused.
 func daemon(t *testing.T, v testkit.TransmissionVersion) *testkit.Transmission {
 	t.Helper()
-	return testkit.StartTransmission(t, testkit.TransmissionOptions{Command: v.Command})
+	return testkit.StartTransmission(t, testkit.TransmissionOptions{
+		Command: v.Command, Settings: map[string]any{"rename-partial-files": strings.HasPrefix(v.Name, "3.")},
+	})
 }
 
 // open opens an engine that believes a daemon of any age: the testkit has
@@ -61,13 +66,13 @@ func peerFile(f enginetest.File) testkit.PeerFile {
 	}
 }
 
-func seed(t *testing.T, d *testkit.Transmission, kick func(), files ...enginetest.File) *testkit.Seeder {
+func seed(t *testing.T, d *testkit.Transmission, kick func(*testing.T, *testkit.Transmission) func(), files ...enginetest.File) *testkit.Seeder {
 	t.Helper()
 	var all []testkit.PeerFile
 	for _, f := range files {
 		all = append(all, peerFile(f))
 	}
-	return testkit.Seed(t, d.PeerAddr, kick, all...)
+	return testkit.Seed(t, d.PeerAddr, kick(t, d), all...)
 }
 
 // userAdds puts a torrent into the client as a user would, complete in dir.
@@ -137,7 +142,7 @@ func fixture(t *testing.T, v testkit.TransmissionVersion) enginetest.Fixture {
 			return open(t, cfg)
 		},
 		Seed: func(t *testing.T, files ...enginetest.File) []string {
-			seed(t, d, kick, files...)
+			seed(t, d, rechoker, files...)
 			return nil
 		},
 		Fetch: func(t *testing.T, f enginetest.File) ([]byte, error) {

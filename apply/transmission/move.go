@@ -33,6 +33,9 @@ func (e *Engine) move(ctx context.Context, h manifests.InfoHash, root string) er
 		t = found[h.String()]
 		return err
 	})
+	if err == nil {
+		err = e.harmless()
+	}
 	switch {
 	case err != nil:
 		return err

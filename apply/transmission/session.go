@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -26,9 +27,12 @@ const (
 
 // knownSession is the daemon's run that we have seen to be complete.
 type knownSession struct {
-	mu  sync.Mutex
-	id  string
-	rpc int64
+	mu          sync.Mutex
+	id          string
+	rpc         int64
+	downloadDir string
+	renames     bool // rename-partial-files
+	queues      bool // download-queue-enabled or seed-queue-enabled
 }
 
 // settled runs f on a daemon that has loaded all its torrents, and again when
@@ -58,6 +62,7 @@ func (e *Engine) session(ctx context.Context) (s transmissionrpc.SessionArgument
 	fields := []string{
 		"session-id", "version", "rpc-version", "download-queue-enabled", "seed-queue-enabled", "rename-partial-files",
 		"incomplete-dir-enabled", "start-added-torrents", "script-torrent-done-enabled",
+		"download-dir",
 	}
 	err = e.rpc.do(ctx, func(ctx context.Context, lib *transmissionrpc.Client) (err error) {
 		s, err = lib.SessionArgumentsGet(ctx, fields)
@@ -79,7 +84,10 @@ func (e *Engine) ready(ctx context.Context) (id string, err error) {
 	}
 	e.known.mu.Lock()
 	defer e.known.mu.Unlock()
-	if id = value(s.SessionID); id != "" && id == e.known.id {
+	e.known.renames, e.known.queues = value(s.RenamePartialFiles), value(s.DownloadQueueEnabled) || value(s.SeedQueueEnabled)
+	e.known.downloadDir = path.Clean(value(s.DownloadDir))
+	mend := e.manage && e.known.renames // the user has switched it on again
+	if id = value(s.SessionID); id != "" && id == e.known.id && !mend {
 		return id, nil
 	}
 	if err := e.awaitLoaded(ctx); err != nil {
@@ -89,6 +97,7 @@ func (e *Engine) ready(ctx context.Context) (id string, err error) {
 		if err := e.setSettings(ctx, s); err != nil {
 			return "", err
 		}
+		e.known.renames, e.known.queues = false, false
 	}
 	e.log.Info("Transmission is ready", "url", e.rpc.endpoint.String(), "version", value(s.Version), "rpc", value(s.RPCVersion))
 	e.known.id, e.known.rpc = id, value(s.RPCVersion)
@@ -102,9 +111,39 @@ func (e *Engine) rpcVersion() int64 {
 	return e.known.rpc
 }
 
+func (e *Engine) queues() bool {
+	e.known.mu.Lock()
+	defer e.known.mu.Unlock()
+	return e.known.queues
+}
+
+// harmless fails when the daemon would rename files of a tree: since 4.0 it
+// appends .part to the name of any file that it finds incomplete, which a file
+// is that the user has edited in place.
+func (e *Engine) harmless() error {
+	e.known.mu.Lock()
+	defer e.known.mu.Unlock()
+	if e.known.rpc >= modernRPC && e.known.renames {
+		return fmt.Errorf("%w: Transmission at %s has rename-partial-files on, and would rename files in the tree that it finds incomplete: set it to false there, or manageSettings: true here",
+			apply.ErrEngineConfig, e.rpc.endpoint)
+	}
+	return nil
+}
+
+// amnesia returns the directory to which a daemon of version 3.00 that was
+// killed before it saved them sends all torrents that it held, unpaused; "" for
+// newer ones, which remember.
+func (e *Engine) amnesia() string {
+	e.known.mu.Lock()
+	defer e.known.mu.Unlock()
+	if e.known.rpc >= modernRPC {
+		return ""
+	}
+	return e.known.downloadDir
+}
+
 func (e *Engine) awaitLoaded(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, loadingMax, fmt.Errorf(
-		"%w: Transmission at %s has just started and still loads its torrents", apply.ErrEngineUnreachable, e.rpc.endpoint))
+	ctx, cancel := context.WithTimeout(ctx, loadingMax)
 	defer cancel()
 	last := int64(-1)
 	for {
@@ -124,7 +163,11 @@ func (e *Engine) awaitLoaded(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			err := context.Cause(ctx)
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = fmt.Errorf("%w: %w", apply.ErrEngineUnreachable, err)
+			}
+			return fmt.Errorf("transmission at %s has just started and still loads its torrents: %w", e.rpc.endpoint, err)
 		case <-time.After(250 * time.Millisecond):
 		}
 	}
@@ -180,7 +223,7 @@ func (e *Engine) Check(ctx context.Context) ([]string, error) {
 	const remedy = " (set it to false in Transmission, or manageSettings: true here)"
 	add(value(s.DownloadQueueEnabled), "download-queue-enabled: after a restart of Transmission only a few torrents download at a time"+remedy)
 	add(value(s.SeedQueueEnabled), "seed-queue-enabled: after a restart of Transmission only a few torrents are seeded"+remedy)
-	add(value(s.RenamePartialFiles), "rename-partial-files: files with names of more than 250 bytes cannot be downloaded"+remedy)
+	add(value(s.RenamePartialFiles), "rename-partial-files: files with names of more than 250 bytes cannot be downloaded, and version 4 renames files that were edited"+remedy)
 	add(value(s.IncompleteDirEnabled), "incomplete-dir-enabled: unfinished data is written elsewhere and copied, rather than started from the old version"+remedy)
 	add(value(s.StartAddedTorrents), "start-added-torrents: Transmission 3.00, killed soon after an add, downloads into its default directory until the next pass"+remedy)
 	add(value(s.ScriptTorrentDoneEnabled), "script-torrent-done-enabled: the script runs for seedtree's torrents too, and must leave their files alone")

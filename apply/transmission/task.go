@@ -137,6 +137,9 @@ func (k *task) missing(t *transmissionrpc.Torrent) need {
 	case transmissionrpc.TorrentStatusSeedWait:
 		return start
 	case transmissionrpc.TorrentStatusSeed:
+		if left(t) > 0 { // it serves the part that it has
+			return redo
+		}
 	default:
 		if left(t) == 0 && k.full {
 			return start // both of us know it to be complete

@@ -8,13 +8,24 @@ import (
 	transmissionrpc "github.com/hekmon/transmissionrpc/v2"
 )
 
-// retrack gives a torrent that the client holds the trackers of the addition,
-// when they differ. 3.00 can add and remove announce URLs but not arrange
-// tiers: there the set of URLs is made right and every new one is its own tier.
-func (e *Engine) retrack(ctx context.Context, k *task, t *transmissionrpc.Torrent) error {
-	if trackerList(tiersOf(t)) == trackerList(k.Trackers) {
-		return nil
+// retrack gives torrents that the client holds the trackers of their additions,
+// where they differ. The client announces there within seconds.
+func (e *Engine) retrack(ctx context.Context, tasks []*task, held map[string]*transmissionrpc.Torrent) error {
+	for _, k := range tasks {
+		t := held[k.hash]
+		if trackerList(tiersOf(t)) == trackerList(k.Trackers) {
+			continue
+		}
+		if err := e.setTrackers(ctx, k, t); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// setTrackers replaces one torrent's trackers. 3.00 can add and remove announce URLs but not arrange
+// tiers: there the set of URLs is made right and every new one is its own tier.
+func (e *Engine) setTrackers(ctx context.Context, k *task, t *transmissionrpc.Torrent) error {
 	args := map[string]any{"ids": []string{k.hash}}
 	if e.rpcVersion() >= modernRPC {
 		args["trackerList"] = trackerList(k.Trackers)

@@ -324,3 +324,6 @@ func (d *Transmission) Do(ctx context.Context, method string, arguments, result 
 	}
 	return errors.New("the session id is refused again and again")
 }
+
+// Signal sends the daemon a signal, such as SIGSTOP to make it hang.
+func (d *Transmission) Signal(s syscall.Signal) { _ = d.cmd.Process.Signal(s) }
