@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,7 +50,8 @@ func (c *client) attempt(ctx context.Context, password string, f func(context.Co
 
 // dropped reports whether the other side has hung up.
 func dropped(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed)
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, net.ErrClosed) ||
+		err != nil && strings.Contains(err.Error(), "server closed idle connection") // net/http keeps this one private
 }
 
 // explain turns what went wrong into what to do about it.
