@@ -36,6 +36,7 @@ func rooms() map[string]room {
 		"internal/pieces": {floor: 1},
 
 		"internal/testkit":        {floor: 2, mayImport: []string{"manifests"}, testsOnly: true},
+		"internal/e2e":            {floor: 3, mayImport: []string{"internal/testkit", "manifests"}, testsOnly: true},
 		"internal/e2e/containers": {floor: 3, mayImport: []string{"internal/testkit", "manifests"}, testsOnly: true},
 
 		"internal/archtest": {floor: 0, testsOnly: true},

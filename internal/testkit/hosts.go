@@ -199,45 +199,56 @@ func (h *Host) Run(t *testing.T, script string) string {
 	return out
 }
 
+// Process is a program in the background on a host.
+type Process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// Signal sends a signal to the program's process group.
+func (p *Process) Signal(sig syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, sig) }
+
+// Stop ends the program in order, or by force when it does not listen.
+func (p *Process) Stop() {
+	p.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(15 * time.Second):
+		p.Kill()
+	}
+}
+
+// Kill ends the program as a power cut does.
+func (p *Process) Kill() {
+	p.Signal(syscall.SIGKILL)
+	<-p.done
+}
+
 // Start runs a program in the background on the host, in a process group of
-// its own, until the test ends or stop is called. Its output is shown when the test fails.
-func (h *Host) Start(t *testing.T, argv ...string) (stop func()) {
+// its own, until the test ends at the latest. Its output is shown when the test fails.
+func (h *Host) Start(t *testing.T, argv ...string) *Process {
 	t.Helper()
 	c := h.Command(context.Background(), argv...)
 	log, err := os.CreateTemp(h.Dir, filepath.Base(argv[0])+"-*.log")
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer log.Close()
 	c.Stdout, c.Stderr = log, log
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() { defer close(done); _ = c.Wait() }()
-	stopped := false
-	stop = func() {
-		if stopped {
-			return
-		}
-		stopped = true
-		_ = syscall.Kill(-c.Process.Pid, syscall.SIGTERM)
-		select {
-		case <-done:
-		case <-time.After(15 * time.Second):
-			_ = syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
-			<-done
-		}
-		_ = log.Close()
-	}
+	p := &Process{cmd: c, done: make(chan struct{})}
+	go func() { defer close(p.done); _ = c.Wait() }()
 	t.Cleanup(func() {
-		stop()
+		p.Stop()
 		if t.Failed() {
 			text, _ := os.ReadFile(log.Name())
 			t.Logf("--- %s on %s (%s)\n%s", strings.Join(argv, " "), h.Name, c.ProcessState, tail(text, 4000))
 		}
 	})
-	return stop
+	return p
 }
 
 func tail(b []byte, n int) []byte {
