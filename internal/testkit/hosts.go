@@ -173,7 +173,7 @@ func (h *Host) Command(ctx context.Context, argv ...string) *exec.Cmd {
 // Try runs a bash script on the host and returns what it printed and its exit code.
 func (h *Host) Try(t *testing.T, script string) (string, int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 3*time.Minute) // also in a Cleanup
 	defer cancel()
 	c := h.Command(ctx, "bash", "-euo", "pipefail", "-c", script)
 	var out bytes.Buffer
