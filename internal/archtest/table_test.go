@@ -40,7 +40,6 @@ func rooms() map[string]room {
 		"internal/e2e/containers": {floor: 3, mayImport: []string{"internal/testkit", "manifests"}, testsOnly: true},
 
 		"internal/archtest": {floor: 0, testsOnly: true},
-		"internal/deps":     {floor: 0, testsOnly: true},
 	}
 }
 
