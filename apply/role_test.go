@@ -270,8 +270,12 @@ func TestOpenRefusesOverlap(t *testing.T) {
 	must(t, os.Mkdir(dir+"/inner", 0o755))
 	must(t, os.Symlink(dir, dir+"-alias"))
 	for _, trees := range []map[string]string{
-		{"a": dir, "b": dir}, {"a": dir, "b": dir + "/inner"}, {"a": dir + "/inner", "b": dir + "/"},
-		{"a": dir + "-alias", "b": dir + "/inner"}, {"a/b": dir}, {"..": dir},
+		{"a": dir, "b": dir},
+		{"a": dir, "b": dir + "/inner"},
+		{"a": dir + "/inner", "b": dir + "/"},
+		{"a": dir + "-alias", "b": dir + "/inner"},
+		{"a/b": dir},
+		{"..": dir},
 	} {
 		if _, err := apply.Open(apply.Config{Name: "lima", Engine: enginetest.NewMemory(), Trees: trees}); err == nil {
 			t.Errorf("%v is taken", trees)

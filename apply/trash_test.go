@@ -52,8 +52,10 @@ func TestTrashIsForPeople(t *testing.T) {
 		t.Fatalf("something was overwritten: %v", err)
 	}
 	for _, bad := range []apply.TrashItem{
-		{Tree: "photos", Folder: "..", Path: "marker.json"}, {Tree: "photos", Folder: "", Path: "x"},
-		{Tree: "photos", Folder: kept.Folder, Path: "../../marker.json"}, {Tree: "nope", Folder: "x", Path: "y"},
+		{Tree: "photos", Folder: "..", Path: "marker.json"},
+		{Tree: "photos", Folder: "", Path: "x"},
+		{Tree: "photos", Folder: kept.Folder, Path: "../../marker.json"},
+		{Tree: "nope", Folder: "x", Path: "y"},
 	} {
 		if err := w.site.RestoreTrash(bad); err == nil {
 			t.Errorf("%+v was restored", bad)

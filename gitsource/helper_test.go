@@ -68,8 +68,10 @@ func opened(t *testing.T, urls ...string) *Source {
 func openedIn(t *testing.T, dir string, urls ...string) (*Source, *bytes.Buffer) {
 	t.Helper()
 	var log bytes.Buffer
-	s, err := Open(Config{URLs: urls, Dir: dir, Timeout: 20 * time.Second,
-		Author: Author{"Test", "test@example.org"}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s, err := Open(Config{
+		URLs: urls, Dir: dir, Timeout: 20 * time.Second,
+		Author: Author{"Test", "test@example.org"}, Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,8 +92,10 @@ func torrent(t *testing.T, path string, size int64) File {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := manifests.Metainfo{Tree: "photos", Path: p, Length: size, PieceLength: manifests.PieceLength(size),
-		ModTime: time.Unix(1700000000, 12345).UTC()}
+	m := manifests.Metainfo{
+		Tree: "photos", Path: p, Length: size, PieceLength: manifests.PieceLength(size),
+		ModTime: time.Unix(1700000000, 12345).UTC(),
+	}
 	n := m.NumPieces()
 	m.Pieces = bytes.Repeat([]byte{byte(size), 7, byte(len(path))}, 7*n)[:20*n]
 	return File{Name: manifests.CatalogName(m.Entry(false)), Data: m.Encode()}

@@ -197,7 +197,11 @@ func TestDeltaTarget(t *testing.T) {
 		data string
 		want int64
 	}{
-		{"\x05\x07rest", 7}, {"\x85\x01\xff\x7f", 16383}, {"", -1}, {"\x05", -1}, {"\x05\x80", -1},
+		{"\x05\x07rest", 7},
+		{"\x85\x01\xff\x7f", 16383},
+		{"", -1},
+		{"\x05", -1},
+		{"\x05\x80", -1},
 		{"\x05" + strings.Repeat("\xff", 12), -1},
 	} {
 		var p prefix

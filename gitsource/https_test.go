@@ -19,8 +19,10 @@ func overHTTPS(t *testing.T) (*testkit.GitHTTPS, Config, string) {
 	t.Helper()
 	repo := bareRepo(t)
 	g := testkit.ServeGitHTTPS(t, filepath.Dir(repo))
-	return g, Config{URLs: []string{g.URL + "/catalog.git"}, Timeout: 20 * time.Second,
-		HTTPS: HTTPS{Username: g.Username, PasswordFile: g.PasswordFile, CAFile: g.CAFile}}, repo
+	return g, Config{
+		URLs: []string{g.URL + "/catalog.git"}, Timeout: 20 * time.Second,
+		HTTPS: HTTPS{Username: g.Username, PasswordFile: g.PasswordFile, CAFile: g.CAFile},
+	}, repo
 }
 
 // with opens a Source on a fresh mirror.

@@ -105,7 +105,8 @@ func TestCommitEditsTrees(t *testing.T) {
 	r := publish(t, s, nil, Commit{Put: []File{
 		{Name: manifestName, Data: []byte(someManifest)},
 		torrent(t, "a/b/c", 1), torrent(t, "a/d", 2), torrent(t, "a.b", 3), torrent(t, "a0", 4),
-		{Name: "torrents/photos/e.empty"}, {Name: "torrents/photos/x.empty", Mode: Executable},
+		{Name: "torrents/photos/e.empty"},
+		{Name: "torrents/photos/x.empty", Mode: Executable},
 		{Name: "torrents/photos/l.symlink", Data: []byte("a/b"), Mode: Symlink},
 		{Name: "torrents/photos/dir.dir"},
 	}})
@@ -115,8 +116,10 @@ func TestCommitEditsTrees(t *testing.T) {
 	}
 	wantPaths(t, r, "photos/a.b", "photos/a/b/c", "photos/a/d", "photos/a0", "photos/dir", "photos/e", "photos/l", "photos/x")
 
-	r2 := publish(t, s, r, Commit{Delete: []string{"torrents/photos/a/b/c.torrent", "torrents/photos/e.empty"},
-		Put: []File{torrent(t, "a/b2", 9)}})
+	r2 := publish(t, s, r, Commit{
+		Delete: []string{"torrents/photos/a/b/c.torrent", "torrents/photos/e.empty"},
+		Put:    []File{torrent(t, "a/b2", 9)},
+	})
 	git(t, repo, "fsck", "--strict")
 	wantPaths(t, r2, "photos/a.b", "photos/a/b2", "photos/a/d", "photos/a0", "photos/dir", "photos/l", "photos/x")
 	if out := git(t, repo, "ls-tree", "-r", "--name-only", "main", "torrents/photos/a/"); out != "torrents/photos/a/b2.torrent\ntorrents/photos/a/d.torrent" {

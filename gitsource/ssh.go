@@ -68,8 +68,10 @@ func (r *sshRemote) open(ctx context.Context, service string) (pipe, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
-	config := &ssh.ClientConfig{User: r.user, Auth: auth, HostKeyCallback: keys.check,
-		HostKeyAlgorithms: keys.algorithms, Timeout: r.timeout}
+	config := &ssh.ClientConfig{
+		User: r.user, Auth: auth, HostKeyCallback: keys.check,
+		HostKeyAlgorithms: keys.algorithms, Timeout: r.timeout,
+	}
 	c, chans, reqs, err := ssh.NewClientConn(conn, addr, config)
 	if err != nil {
 		_ = conn.Close()

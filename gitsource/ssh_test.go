@@ -20,8 +20,10 @@ func overSSH(t *testing.T, keyTypes ...string) (*testkit.GitSSH, Config, string)
 	t.Helper()
 	repo := bareRepo(t)
 	g := testkit.ServeGitSSH(t, keyTypes...)
-	return g, Config{URLs: []string{g.URL(repo)}, Timeout: 20 * time.Second,
-		SSH: SSH{KeyFile: g.KeyFile, KnownHostsFile: g.KnownHostsFile}}, repo
+	return g, Config{
+		URLs: []string{g.URL(repo)}, Timeout: 20 * time.Second,
+		SSH: SSH{KeyFile: g.KeyFile, KnownHostsFile: g.KnownHostsFile},
+	}, repo
 }
 
 func TestSSH(t *testing.T) {

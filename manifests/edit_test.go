@@ -79,8 +79,10 @@ func TestEdits(t *testing.T) {
 		{"first site", head + "main: oslo\ntrackers:\n- [\"http://a\"]\n", "- [\"http://a\"]\n", "- [\"http://a\"]\nsites:\n  oslo: {}\n", add("oslo", SiteSpec{})},
 		{"first site, sites empty", head + "sites: {}\nmain: oslo\n", "{}", "{oslo: {}}", add("oslo", SiteSpec{})},
 		{"first site, all flow", "{apiVersion: seedtree/v1, main: oslo}", "{api", "{sites: {oslo: {}}, api", add("oslo", SiteSpec{})},
-		{"site with every kind of text", editable, "raw\"\n", "raw\"\n  z: {peer: \"[::1]:1\", include: [\"a\\\\*\", \"é \\u200b\"], exclude: [\"q\\\"\"]}\n",
-			add("z", SiteSpec{Peer: "[::1]:1", Include: []string{`a\*`, "é \u200b"}, Exclude: []string{`q"`}})},
+		{
+			"site with every kind of text", editable, "raw\"\n", "raw\"\n  z: {peer: \"[::1]:1\", include: [\"a\\\\*\", \"é \\u200b\"], exclude: [\"q\\\"\"]}\n",
+			add("z", SiteSpec{Peer: "[::1]:1", Include: []string{`a\*`, "é \u200b"}, Exclude: []string{`q"`}}),
+		},
 		{"site leaves", editable, "  lima:\n    # dial at night\n    peer: \"lima.example:42069\"\n    exclude:\n    - \"**/*.raw\"\n", "", remove("lima")},
 		{"no such site leaves", editable, "", "", remove("nobody")},
 		{"first in flow leaves", head + "main: b\nsites: {a: {peer: 'x:1'}, b: {}} # s\n", "a: {peer: 'x:1'}, ", "", remove("a")},

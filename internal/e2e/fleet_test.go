@@ -56,8 +56,10 @@ func newFleet(t *testing.T, names []string, engines []string) *fleet {
 // initialize runs `seedtree init` at a site.
 func (f *fleet) initialize(t *testing.T, s *site) {
 	t.Helper()
-	args := []string{"init", "--site", s.name, "--catalog", f.catalog, "--tree", "photos=/srv/photos",
-		"--schedule-sync", "@every 2s", "--schedule-build", "never"}
+	args := []string{
+		"init", "--site", s.name, "--catalog", f.catalog, "--tree", "photos=/srv/photos",
+		"--schedule-sync", "@every 2s", "--schedule-build", "never",
+	}
 	if s == f.sites[0] {
 		args = append(args, "--tracker", fmt.Sprintf("http://%s.example:6969/announce", s.name), "--tracker-listen", ":6969")
 	}

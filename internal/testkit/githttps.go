@@ -94,8 +94,10 @@ func (g *GitHTTPS) handler(t testing.TB, root string) http.Handler {
 		g.mu.Lock()
 		password, wrap := g.password, g.wrap
 		g.mu.Unlock()
-		env := []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1",
-			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null"}
+		env := []string{
+			"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1",
+			"GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
+		}
 		user, given, _ := r.BasicAuth()
 		if password != "" {
 			if given != password || user != g.Username {
