@@ -99,6 +99,11 @@ func (e *Engine) ready(ctx context.Context) (id string, err error) {
 		}
 		e.known.renames, e.known.queues = false, false
 	}
+	if !e.manage {
+		for _, problem := range settingProblems(s) {
+			e.log.Warn("a setting of Transmission works against seedtree", "problem", problem)
+		}
+	}
 	e.log.Info("Transmission is ready", "url", e.rpc.endpoint.String(), "version", value(s.Version), "rpc", value(s.RPCVersion))
 	e.known.id, e.known.rpc = id, value(s.RPCVersion)
 	return id, nil
@@ -214,6 +219,16 @@ func (e *Engine) Check(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	problems := settingProblems(s)
+	if value(s.RPCVersion) < modernRPC && len(ours) > slowVersionLimit {
+		problems = append(problems, fmt.Sprintf("Transmission %s verifies about ten torrents a second; for %d use version 4.1, or the embedded engine",
+			value(s.Version), len(ours)))
+	}
+	return append(problems, trackerTrouble(ours)...), nil
+}
+
+// settingProblems names the settings that work against us.
+func settingProblems(s transmissionrpc.SessionArguments) []string {
 	var problems []string
 	add := func(wrong bool, text string) {
 		if wrong {
@@ -227,9 +242,7 @@ func (e *Engine) Check(ctx context.Context) ([]string, error) {
 	add(value(s.IncompleteDirEnabled), "incomplete-dir-enabled: unfinished data is written elsewhere and copied, rather than started from the old version"+remedy)
 	add(value(s.StartAddedTorrents), "start-added-torrents: Transmission 3.00, killed soon after an add, downloads into its default directory until the next pass"+remedy)
 	add(value(s.ScriptTorrentDoneEnabled), "script-torrent-done-enabled: the script runs for seedtree's torrents too, and must leave their files alone")
-	add(value(s.RPCVersion) < modernRPC && len(ours) > slowVersionLimit, fmt.Sprintf(
-		"Transmission %s verifies about ten torrents a second; for %d use version 4.1, or the embedded engine", value(s.Version), len(ours)))
-	return append(problems, trackerTrouble(ours)...), nil
+	return problems
 }
 
 // trackerTrouble sums up what trackers say of our torrents, by text.

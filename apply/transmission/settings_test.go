@@ -1,8 +1,10 @@
 package transmission
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -83,7 +85,8 @@ func TestSettings(t *testing.T) {
 		d := testkit.StartTransmission(t, testkit.TransmissionOptions{Command: v.Command, Settings: map[string]any{
 			"seed-queue-enabled": true, "incomplete-dir-enabled": true, "script-torrent-done-enabled": true,
 		}})
-		e := open(t, Config{URL: d.URL})
+		var said bytes.Buffer
+		e := open(t, Config{URL: d.URL, Log: slog.New(slog.NewTextHandler(&said, nil))})
 		problems, err := e.Check(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -91,7 +94,7 @@ func TestSettings(t *testing.T) {
 		text := strings.Join(problems, "\n")
 		off := []string{"download-queue-enabled", "seed-queue-enabled", "rename-partial-files", "incomplete-dir-enabled", "start-added-torrents"}
 		for _, name := range append(off, "script-torrent-done-enabled") {
-			if !strings.Contains(text, name) {
+			if !strings.Contains(text, name) || !strings.Contains(said.String(), name) {
 				t.Errorf("no word about %s in:\n%s", name, text)
 			}
 		}
