@@ -55,6 +55,9 @@ func (x *execution) pruneOne(it *item) error {
 		return nil
 	}
 	c := x.contentAt(t, name, info)
+	if lastName(info) && slices.ContainsFunc(x.wanted.ByContent(c), func(o manifests.Entry) bool { return x.standsAt(t, info, o) }) {
+		return nil // it is the listed file, by another spelling of its name
+	}
 	alive := slices.ContainsFunc(x.wanted.ByContent(c), func(o manifests.Entry) bool {
 		return !t.sameName(o.Path, e.Path) && x.livesAt(t, info, o)
 	})

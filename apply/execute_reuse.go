@@ -167,7 +167,7 @@ func (x *execution) drop(it *item) error {
 	}
 	name := string(e.Path)
 	info, err := t.lstat(name)
-	if err != nil || info == nil || !info.Mode().IsRegular() {
+	if err != nil || info == nil || !info.Mode().IsRegular() || x.standsAt(t, info, it.Entry) && lastName(info) {
 		return err
 	}
 	if x.livesAt(t, info, it.Entry) {
@@ -191,9 +191,16 @@ func (x *execution) dropTrash(it *item) error {
 	return t.remove(it.source.trash.name())
 }
 
-// livesAt reports whether a file of tree t also stands at an entry's place,
-// under another name. On a file system that folds case two names may be one.
+// livesAt reports whether a file of tree t lives on at an entry's place when
+// another of its names goes.
 func (x *execution) livesAt(t *tree, info os.FileInfo, e manifests.Entry) bool {
+	return x.standsAt(t, info, e) && !lastName(info)
+}
+
+// standsAt reports whether a file of tree t stands at an entry's place. That
+// may be under the very name that somebody else wrote differently: file
+// systems fold case and accents, and bind mounts show one folder twice.
+func (x *execution) standsAt(t *tree, info os.FileInfo, e manifests.Entry) bool {
 	if t != x.trees[e.Tree] {
 		return false
 	}

@@ -26,3 +26,9 @@ func (t *tree) unshare(staged, place string) error {
 	}
 	return t.copyFile(t, staged, staged, -1)
 }
+
+// lastName reports whether a file is known to have no second name.
+func lastName(info os.FileInfo) bool {
+	n, known := linkCount(info)
+	return known && n == 1
+}

@@ -1,6 +1,8 @@
 package apply_test
 
 import (
+	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,6 +26,32 @@ func TestTrashAcrossFileSystemsKeepsNeighbours(t *testing.T) {
 		w.sync(d)
 		if got := w.inTrash(); got["disk2/a.part"] != "version one" || got["disk2/a"] != "the shorter name" {
 			t.Fatalf("the trash holds %q", got)
+		}
+	})
+}
+
+// TestOneFileUnderTwoNames: what looks like two names is one file with a single
+// link, as with a bind mount, or where the file system takes two spellings of
+// a letter for one. Dropping the old name would drop the file.
+func TestOneFileUnderTwoNames(t *testing.T) {
+	withMounts(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.manifest.Prune.Limit.Percent = 99
+		w.sync(w.want(w.file("old/a", "aaa"), w.file("c", "c")))
+		must(t, os.Mkdir(w.name("new"), 0o755))
+		must(t, syscall.Mount(w.name("old"), w.name("new"), "", syscall.MS_BIND, ""))
+		t.Cleanup(func() { _ = syscall.Unmount(w.name("new"), syscall.MNT_DETACH) })
+		before := w.downloaded()
+		d := w.want(w.file("new/a", "aaa"), w.file("c", "c"))
+		for range 3 {
+			must(t, w.pass(w.again(d)).Err())
+			if _, err := os.Lstat(w.name("new/a")); err != nil {
+				t.Fatalf("the only name is gone: %v; trash: %q", err, w.inTrash())
+			}
+			must(t, w.engine.Feed())
+		}
+		if w.downloaded() != before {
+			t.Fatal("bytes that were here were fetched again")
 		}
 	})
 }
