@@ -135,8 +135,11 @@ func (x *execution) acquired(it *item) bool {
 		return false
 	}
 	it.file = ready
-	// One name only: it was copied, and is not durable yet.
-	it.linked = it.Kind == Move && it.source.entry.Tree == it.Entry.Tree
+	// Not the same file: it was copied, and is not durable yet.
+	if src := x.trees[it.source.entry.Tree]; src == it.tree {
+		old, err := src.lstat(string(it.source.entry.Path))
+		it.linked = err == nil && old != nil && os.SameFile(info, old)
+	}
 	return true
 }
 

@@ -2,6 +2,10 @@ package apply_test
 
 import (
 	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -52,6 +56,39 @@ func TestOneFileUnderTwoNames(t *testing.T) {
 		}
 		if w.downloaded() != before {
 			t.Fatal("bytes that were here were fetched again")
+		}
+	})
+}
+
+// TestMovedCopyIsDurable: what moves from another file system is a copy, and
+// must be on the disk before its old name goes; so must the copy in the trash.
+func TestMovedCopyIsDurable(t *testing.T) {
+	withMounts(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.manifest.Prune.Limit.Percent = 99
+		mount(t, w.name("disk2"), "size=8m")
+		a := w.file("a", "aaa")
+		w.sync(w.want(w.file("disk2/a", "aaa"), w.file("disk2/b", "b")))
+		var log []string
+		w.site.SetStep(func(op string) { log = append(log, op) })
+		var mu sync.Mutex
+		w.site.SetFsync(func(f *os.File) error {
+			mu.Lock()
+			defer mu.Unlock()
+			log = append(log, "fsync "+f.Name())
+			return f.Sync()
+		})
+		w.sync(w.want(a, w.file("disk2/b", "b")))
+		at := 0
+		for _, want := range []string{
+			"fsync .*/" + a.InfoHash.String() + ".ready$", "rename .* to a$",
+			"finish copy .seedtree/trash/", "fsync .*/trash/.*/disk2/a$", "fsync .*/trash/.*/disk2$", "remove disk2/a$",
+		} {
+			i := slices.IndexFunc(log[at:], regexp.MustCompile("^"+want).MatchString)
+			if i < 0 {
+				t.Fatalf("%q does not follow in\n%s", want, strings.Join(log, "\n"))
+			}
+			at += i + 1
 		}
 	})
 }

@@ -192,8 +192,12 @@ func (b *bin) move(name, to string, info os.FileInfo) error {
 	if err := b.t.root.Chtimes(to, time.Time{}, info.ModTime()); err != nil {
 		return err
 	}
-	if err := b.t.sync(to); err != nil {
-		return err
+	// The other file system may remember the removal before this one remembers
+	// the copy, and the folders it is in.
+	for at := to; at != trashDir; at = path.Dir(at) {
+		if err := b.t.sync(at); err != nil {
+			return err
+		}
 	}
 	return b.t.remove(name)
 }
