@@ -158,6 +158,18 @@ func (a *Agent) allowPrune(ctx context.Context, t *target) bool {
 	return false
 }
 
+// pinAllowed makes the revision that an operator named a commit id, once: a
+// site that waits for hours must not take each new HEAD for the one that
+// somebody looked at.
+func (a *Agent) pinAllowed(ctx context.Context) {
+	if a.cfg.AllowPrune == "" || fullID.MatchString(a.cfg.AllowPrune) {
+		return
+	}
+	if r, err := a.cfg.Source.Revision(ctx, a.cfg.AllowPrune); err == nil {
+		a.cfg.AllowPrune = r.ID()
+	}
+}
+
 // wanted reads the part of a revision's listing that this site shall hold.
 func (a *Agent) wanted(ctx context.Context, r *gitsource.Revision) (*manifests.Listing, error) {
 	if l, ok := a.listings[r.ID()]; ok {

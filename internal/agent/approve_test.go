@@ -120,3 +120,24 @@ func TestApprovalNamesACommit(t *testing.T) {
 		}
 	}
 }
+
+// What an operator names on the command line is one revision: HEAD is the one
+// it was when somebody looked, not every one that comes while the site waits.
+func TestAllowedHeadStaysThatRevision(t *testing.T) {
+	c := newCatalog(t)
+	files := photos(t, 0, 30)
+	c.commit(append(listed(files...), put(manifests.ManifestName, manifest("oslo"))))
+	lima := newPlace(t, c, "lima", manifests.RoleCopy, nil)
+	lima.engine.Offer(files...)
+	lima.complete()
+	c.commit(nil, names(files[20:])...)
+	lima.cfg.AllowPrune = "HEAD"
+	lima.Agent = newAgent(t, lima.cfg)
+	if out := lima.pass(); len(out.Plan.Held) != 0 || len(lima.files()) != 20 {
+		t.Fatalf("what was looked at: %+v", out.Status)
+	}
+	c.commit(nil, names(files[5:20])...)
+	if out := lima.pass(); len(out.Plan.Held) != 15 || len(lima.files()) != 20 {
+		t.Errorf("what nobody looked at went: %+v", out.Status)
+	}
+}

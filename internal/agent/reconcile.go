@@ -172,6 +172,7 @@ func (a *Agent) tell(t *target) {
 // plan observes and plans. Only if removals are held is it worth finding out
 // whether they were approved.
 func (a *Agent) plan(ctx context.Context, t *target) (*apply.Plan, error) {
+	a.pinAllowed(ctx)
 	seen, err := a.cfg.Apply.Observe(ctx, t.desired)
 	if err != nil {
 		return nil, err
