@@ -89,6 +89,9 @@ func (a *Agent) target(ctx context.Context) (*target, error) {
 	if err == nil {
 		var t *target
 		if t, err = a.read(ctx, rev); err == nil {
+			t, err = a.stepDown(ctx, t)
+		}
+		if err == nil {
 			return t, a.remember(func(s *state) { s.Attempted = rev.ID() })
 		}
 		err = fmt.Errorf("revision %s: %w", rev.Short(), err)
