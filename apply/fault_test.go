@@ -125,9 +125,9 @@ func TestUnmountedTreeStopsAlone(t *testing.T) {
 	d2 := w.want(w.fileIn("music", "m", "mmm"), w.fileIn("music", "n", "nnn"), w.file("b", "bbb")) // a departs, b comes
 	must(t, w.engine.Feed())
 	calls := len(w.engine.Calls())
-	r := w.pass(w.again(d2))
+	w.pass(w.again(d2))
 	must(t, w.engine.Feed())
-	r = w.pass(w.again(d2))
+	r := w.pass(w.again(d2))
 	must(t, r.Err())
 	if r.Complete || r.Applied || len(r.Stopped) != 1 || !strings.Contains(r.Stopped["photos"], "no marker") {
 		t.Fatalf("%+v", r)
@@ -313,7 +313,6 @@ func TestClientKeepsALongerFile(t *testing.T) {
 func TestEngineRefusesOneTorrent(t *testing.T) {
 	w := newWorld(t)
 	bad := w.file("bad", "bad name")
-	d := w.want(w.file("a", "aaa"), bad, w.file("c", "ccc"), w.file("old", "old"))
 	w.sync(w.want(w.file("old", "old"), w.file("dies", "dies")))
 	w.engine.Fail = func(op string, h manifests.InfoHash) error {
 		if op == "add" && h == bad.InfoHash {
@@ -321,7 +320,7 @@ func TestEngineRefusesOneTorrent(t *testing.T) {
 		}
 		return nil
 	}
-	d = w.want(w.file("a", "aaa"), bad, w.file("c", "ccc"), w.file("old", "old"))
+	d := w.want(w.file("a", "aaa"), bad, w.file("c", "ccc"), w.file("old", "old"))
 	w.pass(w.again(d))
 	must(t, w.engine.Feed())
 	r := w.pass(w.again(d))

@@ -16,9 +16,6 @@ type hash = plumbing.Hash
 
 var errSHA256 = fmt.Errorf("repositories with SHA-256 object ids are not supported")
 
-// emptyBlob is the id of the blob without bytes, which .empty and .dir entries are.
-const emptyBlob = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
-
 // modes of tree entries, as git writes them
 const (
 	modeDir     = 0o40000

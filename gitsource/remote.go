@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -156,13 +155,4 @@ func readSecret(name string) (string, error) {
 		return "", fmt.Errorf("%s is empty", name)
 	}
 	return secret, nil
-}
-
-// readAllLimited reads to the end, but not beyond n bytes.
-func readAllLimited(r io.Reader, n int64) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, n+1))
-	if err == nil && int64(len(data)) > n {
-		err = fmt.Errorf("%w: more than %d bytes", ErrTooLarge, n)
-	}
-	return data, err
 }

@@ -30,14 +30,6 @@ type walker struct {
 	commits []hash
 }
 
-// missing lists every object reachable from tip that have does not know, parents
-// of a thing after the thing itself. What is had is taken to be whole, with all
-// it refers to: the mirror never holds anything else.
-func missing(ctx context.Context, from *store, tip hash, have func(hash) bool) ([]object, error) {
-	w := &walker{ctx: ctx, from: from, have: have, seen: map[hash]bool{}, commits: []hash{tip}}
-	return w.run()
-}
-
 // checkClosed fails unless everything reachable from tip is in from or had.
 func checkClosed(ctx context.Context, from *store, tip hash, have func(hash) bool) error {
 	w := &walker{ctx: ctx, from: from, have: have, seen: map[hash]bool{}, commits: []hash{tip}, verify: true}
