@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/anacrolix/log"
@@ -53,10 +54,8 @@ func (e *Engine) clientConfig() *torrent.ClientConfig {
 	c.Slogger = slog.New(slog.DiscardHandler)
 	c.Logger = log.NewLogger().WithFilterLevel(log.Disabled)
 	c.Callbacks.CompletedHandshake = e.onHandshake
-	c.Callbacks.ReadExtendedHandshake = func(_ *torrent.PeerConn, m *pp.ExtendedHandshakeMessage) {
-		// Transmission 3.00 offers 512 and stops for good when it gets them.
-		m.Reqq = min(m.Reqq, maxReqq)
-	}
+	c.Callbacks.ReadExtendedHandshake = e.onExtended
+	c.Callbacks.ReadMessage = e.onMessage
 	c.Callbacks.ReceivedUsefulData = append(c.Callbacks.ReceivedUsefulData, e.onData)
 	return c
 }
@@ -65,8 +64,7 @@ func (e *Engine) clientConfig() *torrent.ClientConfig {
 // connection, without its lock: the moment to load the torrent that is asked for.
 func (e *Engine) onHandshake(pc *torrent.PeerConn, h infohash.T) {
 	if pc.Discovery != torrent.PeerSourceIncoming {
-		id, own := pc.PeerID, e.client.PeerID()
-		e.book.met(pc.RemoteAddr.String(), string(id[:]), string(own[:]))
+		e.met(pc, pc.RemoteAddr.String())
 		return
 	}
 	e.mu.Lock()
@@ -79,6 +77,31 @@ func (e *Engine) onHandshake(pc *torrent.PeerConn, h infohash.T) {
 	if err := e.loadSeed(en); err != nil && !errors.Is(err, errClosed) {
 		e.log.Warn("cannot serve a torrent", "hash", en.hash, "error", err)
 	}
+}
+
+// onExtended reads what a peer says of itself (BEP 10).
+func (e *Engine) onExtended(pc *torrent.PeerConn, m *pp.ExtendedHandshakeMessage) {
+	// Transmission 3.00 offers 512 and stops for good when it gets them.
+	m.Reqq = min(m.Reqq, maxReqq)
+	if pc.Discovery == torrent.PeerSourceIncoming && m.Port > 0 { // the port to dial it at
+		if a, err := netip.ParseAddrPort(pc.RemoteAddr.String()); err == nil {
+			e.met(pc, netip.AddrPortFrom(a.Addr().Unmap(), uint16(m.Port)).String())
+		}
+	}
+}
+
+func (e *Engine) met(pc *torrent.PeerConn, addr string) {
+	own := e.client.PeerID()
+	e.book.met(addr, string(pc.PeerID[:]), string(own[:]))
+}
+
+// onMessage: a peer that is asked alone and says that it lacks pieces, for it
+// is fetching the same torrent, is no better than one that hangs up.
+func (e *Engine) onMessage(pc *torrent.PeerConn, m *pp.Message) {
+	if pc.Discovery == torrent.PeerSourceIncoming || m.Type != pp.HaveNone && (m.Type != pp.Bitfield || !slices.Contains(m.Bitfield, false)) {
+		return
+	}
+	e.onDialed(pc.RemoteAddr.String(), manifests.InfoHash(pc.Torrent().InfoHash()), false)
 }
 
 // onData notes who sends what, so that a bad piece has a name to it.
@@ -104,22 +127,18 @@ func (d dialer) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	nc, err := d.e.cfg.Dial(ctx, "tcp", addr)
 	if err != nil {
 		release()
-		d.e.onHandshakeEnd(addr, manifests.InfoHash{}, false)
+		d.e.onDialed(addr, manifests.InfoHash{}, false)
 		return nil, err
 	}
 	c := newConn(nc, d.e.limits)
-	c.dialed = addr
-	c.ended = func(addr string, h manifests.InfoHash, answered bool) {
-		release()
-		d.e.onHandshakeEnd(addr, h, answered)
-	}
+	c.dialed, c.release, c.met = addr, release, d.e.onDialed
 	return c, nil
 }
 
-// onHandshakeEnd: a peer that hangs up does not hold the torrent; ask the
-// others at once instead of waiting.
-func (e *Engine) onHandshakeEnd(addr string, h manifests.InfoHash, answered bool) {
-	if answered {
+// onDialed: a peer that hangs up does not hold the torrent; ask the others at
+// once instead of waiting.
+func (e *Engine) onDialed(addr string, h manifests.InfoHash, welcome bool) {
+	if welcome {
 		return
 	}
 	if a, err := netip.ParseAddrPort(addr); err == nil {

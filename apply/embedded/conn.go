@@ -54,12 +54,15 @@ type conn struct {
 	once   sync.Once
 
 	dialed   string // the address that was dialed, "" for incoming connections
+	release  func() // gives back the turn to shake hands
 	received atomic.Int64
 	sent     int
-	head     [handshakeLen]byte // first bytes sent
-	// ended tells how a dialed connection's handshake went: the info hash that
-	// was asked for and whether the peer answered it.
-	ended func(addr string, h manifests.InfoHash, answered bool)
+	head     [handshakeLen]byte // first bytes sent, for others once asked is true
+	asked    atomic.Bool
+	// met tells how a dialed connection began: the info hash that was asked
+	// for, and whether the peer said anything but its own handshake, which
+	// some send before they look whether they hold the torrent.
+	met func(addr string, h manifests.InfoHash, welcome bool)
 }
 
 func newConn(nc net.Conn, l *limits) *conn {
@@ -89,26 +92,32 @@ func (c *conn) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// got notes received bytes until the peer's handshake is whole.
+// got notes received bytes until it is clear how the connection begins.
 func (c *conn) got(n int) {
-	if c.received.Load() >= handshakeLen {
+	if c.met == nil || c.received.Load() > handshakeLen {
 		return
 	}
-	if c.received.Add(int64(n)) >= handshakeLen {
-		c.handshaken(true)
+	total := c.received.Add(int64(n))
+	if total >= handshakeLen {
+		c.release()
+	}
+	if total > handshakeLen {
+		c.began(true)
 	}
 }
 
-func (c *conn) handshaken(answered bool) {
-	if c.ended == nil {
-		return
+func (c *conn) began(welcome bool) {
+	var h manifests.InfoHash
+	if c.asked.Load() {
+		h = manifests.InfoHash(c.head[hashAt : hashAt+len(h)])
 	}
-	c.once.Do(func() { c.ended(c.dialed, manifests.InfoHash(c.head[hashAt:hashAt+20]), answered) })
+	c.once.Do(func() { c.met(c.dialed, h, welcome) })
 }
 
 func (c *conn) Write(b []byte) (int, error) {
 	if c.sent < handshakeLen {
 		c.sent += copy(c.head[c.sent:], b)
+		c.asked.Store(c.sent == handshakeLen)
 	}
 	lim, done := c.limits.up, 0
 	for {
@@ -129,7 +138,10 @@ func (c *conn) Write(b []byte) (int, error) {
 
 func (c *conn) Close() error {
 	c.cancel()
-	c.handshaken(false)
+	if c.met != nil {
+		c.release()
+		c.began(false)
+	}
 	return c.Conn.Close()
 }
 

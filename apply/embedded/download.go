@@ -78,7 +78,7 @@ func (e *Engine) startDownload(en *entry, now time.Time) {
 	e.mu.Unlock()
 	l.t.DownloadAll()
 	addrs := e.candidates(l)
-	l.nextDial = now.Add(dialAllAfter)
+	l.nextDial = now.Add(e.patience())
 	switch {
 	case len(addrs) == 0:
 		e.announcer.wanted(en, sw)
@@ -160,6 +160,13 @@ func (e *Engine) dialAll(l *loaded) {
 	l.addPeers(e.candidates(l))
 }
 
+// patience is how long the best peer may take before the others are asked as
+// well. When everything is slow, because a machine or a line is busy, asking
+// more of them for each torrent would only make it slower.
+func (e *Engine) patience() time.Duration {
+	return max(dialAllAfter, min(4*e.pace, maxDialPause))
+}
+
 // watch looks after the downloads: it dials again, asks trackers, and takes
 // out those that do not move. Only the worker calls it.
 func (e *Engine) watch(now time.Time) {
@@ -171,18 +178,19 @@ func (e *Engine) watch(now time.Time) {
 		all = append(all, l)
 	}
 	e.mu.Unlock()
+	patience := e.patience()
 	for _, l := range all {
 		last := l.started
 		if ns := l.d.arrived.Load(); ns > 0 {
 			last = time.Unix(0, ns)
 		}
 		idle := now.Sub(last)
-		if now.After(l.nextDial) && (idle > dialAllAfter || !l.tried) {
-			l.nextDial = now.Add(min(dialAllAfter<<min(l.dials, 8), maxDialPause))
+		if now.After(l.nextDial) && (idle > patience || !l.tried) {
+			l.nextDial = now.Add(min(patience<<min(l.dials, 8), maxDialPause))
 			l.dials++
 			e.dialAll(l)
 		}
-		if idle > askAfter {
+		if idle > patience*3/2 { // known peers come before trackers
 			e.announcer.wanted(l.en, l.en.swarm)
 		}
 		if stalled(l, idle, waiting, slow) {

@@ -87,7 +87,9 @@ type Engine struct {
 	events []event
 	wake   chan struct{}
 
-	pauseUntil time.Time // the disk is full; only the worker touches it
+	// Only the worker touches these:
+	pauseUntil time.Time     // the disk is full
+	pace       time.Duration // what small torrents take lately
 }
 
 var (

@@ -3,6 +3,7 @@ package embedded
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -126,6 +127,34 @@ func TestBadPeer(t *testing.T) {
 	mustAdd(t, leecher, empty(rotten, home, bad.address(), good.address()))
 	untilDone(t, leecher, rotten)
 	requireFile(t, rotten, home)
+}
+
+// TestUselessPeerCostsNoTime: a peer that does not hold a torrent, or is only
+// fetching it itself, is passed over at once, not when patience ends.
+func TestUselessPeerCostsNoTime(t *testing.T) {
+	t.Parallel()
+	f := enginetest.NewFile(t, "photos", "a.raw", enginetest.Random(1, 100000))
+	seeder, fetching, without := start(t, Config{}), start(t, Config{}), start(t, Config{})
+	seeded(t, seeder, f)
+	mustAdd(t, fetching, empty(f, treeRoot(t, "photos")))
+	until(t, "the other site is fetching", func() bool {
+		fetching.mu.Lock()
+		defer fetching.mu.Unlock()
+		return len(fetching.downloads) == 1
+	})
+	for _, useless := range []*Engine{fetching, without} {
+		leecher := start(t, Config{})
+		leecher.pace = time.Hour // patience is at its longest
+		peers := []string{useless.address(), seeder.address()}
+		leecher.book.of(&swarm{peers: peers})
+		leecher.book.peers[netip.MustParseAddrPort(useless.address())].score = 1
+		began := time.Now()
+		mustAdd(t, leecher, empty(f, treeRoot(t, "photos"), peers...))
+		untilDone(t, leecher, f)
+		if took := time.Since(began); took > maxDialPause*2/3 {
+			t.Errorf("took %v", took)
+		}
+	}
 }
 
 // TestUnwritable: a place that cannot be written stops the torrent with the

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"seedtree/apply"
@@ -53,23 +52,19 @@ func (e *Engine) lookAround(ctx context.Context) error {
 		first      bool
 	}
 	now := time.Now()
-	var todo []view
+	var todo, again []view
 	e.mu.Lock()
 	for _, en := range e.entries {
-		if en.fetch == nil && now.Sub(en.looked) > lookAgain {
-			todo = append(todo, view{en, en.root, en.path, en.stamp, en.looked.IsZero()})
+		switch v := (view{en, en.root, en.path, en.stamp, en.looked.IsZero()}); {
+		case en.fetch != nil:
+		case v.first:
+			todo = append(todo, v)
+		case now.Sub(en.looked) > lookAgain:
+			again = append(again, v)
 		}
 	}
 	e.mu.Unlock()
-	slices.SortFunc(todo, func(a, b view) int {
-		if a.first != b.first {
-			if a.first {
-				return -1
-			}
-			return 1
-		}
-		return 0
-	})
+	todo = append(todo, again...)
 	var gone []*entry
 	for _, v := range todo {
 		if err := ctx.Err(); err != nil {

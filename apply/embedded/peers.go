@@ -17,6 +17,7 @@ const (
 	resolveFor   = 10 * time.Second
 	maxLearned   = 64 // peers remembered from the trackers of one swarm
 	exploreOneIn = 16
+	maxPeers     = 10000
 )
 
 // book knows the peers of each swarm and which of them deliver. Sites hold the
@@ -180,6 +181,9 @@ func (b *book) met(addr, id, own string) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.peers[a] == nil && len(b.peers) >= maxPeers {
+		return // whoever dials in can claim any port
+	}
 	p := b.peer(a)
 	p.self, p.ours = id == own, strings.HasPrefix(id, peerIDPrefix[:3])
 	if p.turn == nil && (strings.HasPrefix(id, "-TR2") || strings.HasPrefix(id, "-TR3")) {

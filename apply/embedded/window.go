@@ -21,13 +21,12 @@ const (
 	perTorrent = 64 << 10
 	minWindow  = 8
 
-	dialAllAfter  = time.Second // when the best peer alone has not delivered
+	dialAllAfter  = time.Second // when the best peer alone has not delivered; see patience
 	dialAllAbove  = 4 << 20     // bytes; from here on every peer is worth a connection
 	maxDialPause  = 15 * time.Second
-	askAfter      = 1500 * time.Millisecond // known peers get that long before a tracker is asked
-	stallOurs     = 12 * time.Second        // without a byte from peers of our own kind
-	stallOthers   = 45 * time.Second        // others unchoke in rounds of ten seconds and more
-	unreachable   = 10 * time.Second        // without a connection, while others wait for the place
+	stallOurs     = 12 * time.Second // without a byte from peers of our own kind
+	stallOthers   = 45 * time.Second // others unchoke in rounds of ten seconds and more
+	unreachable   = 10 * time.Second // without a connection, while others wait for the place
 	badPieceShun  = 10 * time.Minute
 	maxRetryPause = 5 * time.Minute
 )
@@ -156,6 +155,9 @@ func (e *Engine) onComplete(en *entry, l *loaded, err error) []packer {
 	}
 	delete(e.downloads, en)
 	e.seeding[en] = l
+	if l.d.length < dialAllAbove {
+		e.pace += (time.Since(l.started) - e.pace) / 32
+	}
 	senders := slices.Collect(maps.Keys(l.from))
 	e.mu.Unlock()
 	for _, addr := range senders {
