@@ -5,8 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,7 +13,7 @@ import (
 
 func (a *app) agentCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "agent",
+		Use:   agentVerb,
 		Short: "Keep this site in step until stopped",
 		Long: `Pulls the catalog on schedule.sync, makes files and BitTorrent client match, and
 builds on schedule.build while this site is main. With tracker.listen it is a tracker
@@ -39,7 +37,7 @@ func (a *app) agent(ctx context.Context) (err error) {
 		g.Go(func() error { return w.tracker.Serve(ctx, w.listener) })
 	}
 	g.Go(func() error { return w.agent.Run(ctx) })
-	g.Go(func() error { w.followHangups(ctx); return nil })
+	g.Go(func() error { w.followHangups(ctx, a.hangups); return nil })
 	err = g.Wait()
 	w.log.Info("agent ends")
 	return err
@@ -66,10 +64,7 @@ func (w *works) checkEngine(ctx context.Context) {
 }
 
 // followHangups turns SIGHUP into a look at the catalog.
-func (w *works) followHangups(ctx context.Context) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
+func (w *works) followHangups(ctx context.Context, hangups <-chan os.Signal) {
 	for {
 		select {
 		case <-ctx.Done():

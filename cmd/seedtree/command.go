@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"os/signal"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -16,11 +17,12 @@ type app struct {
 	output   string          // --output: text or json
 	logLevel string          // --log-level
 	given    map[string]*string
+	hangups  chan os.Signal // SIGHUP, for the agent
 	flags    *pflag.FlagSet // the settings among the flags, to ask which were given
 }
 
 func newApp(std streams) *app {
-	return &app{std: std, lookup: os.Environ, given: map[string]*string{}}
+	return &app{std: std, lookup: os.Environ, given: map[string]*string{}, hangups: make(chan os.Signal, 1)}
 }
 
 // root builds the command tree.
@@ -108,6 +110,9 @@ func (s *settingFlag) Type() string { return "value" }
 // prepare runs before every verb: the variables that stand for global flags
 // are taken over, and the flags every verb shares are checked.
 func (a *app) prepare(cmd *cobra.Command) error {
+	if cmd.Name() != agentVerb {
+		signal.Stop(a.hangups)
+	}
 	if err := a.checkEnvironment(); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	_ "time/tzdata" // schedules name time zones; a scratch image has no zoneinfo
 
@@ -35,10 +36,24 @@ const (
 )
 
 func main() {
+	a := newApp(streams{os.Stdin, os.Stdout, os.Stderr})
+	a.catchHangups(os.Args[1:])
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr})
+	code := a.run(ctx, os.Args[1:])
 	stop()
 	os.Exit(code)
+}
+
+// agentVerb is the one verb that a hangup does not end.
+const agentVerb = "agent"
+
+// catchHangups comes before everything that takes time: a reload that races
+// the start of an agent, or its end, asks for a look and must not kill it. What
+// the verb is, is known for certain later; prepare gives the signal back then.
+func (a *app) catchHangups(args []string) {
+	if slices.Contains(args, agentVerb) {
+		signal.Notify(a.hangups, syscall.SIGHUP)
+	}
 }
 
 // streams are the three standard files of a process.
@@ -49,8 +64,7 @@ type streams struct {
 
 // run is main without the process: it executes one command line and returns
 // its exit code.
-func run(ctx context.Context, args []string, std streams) int {
-	a := newApp(std)
+func (a *app) run(ctx context.Context, args []string) int {
 	root := a.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)

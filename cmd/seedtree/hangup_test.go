@@ -1,0 +1,158 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// A hangup asks an agent for a look, whenever it comes: before the
+// configuration is read, while everything is opened, and when the agent is
+// about to end. The configuration is a pipe here, so that the start takes as
+// long as the test wants.
+func TestHangupsNeverEndTheAgent(t *testing.T) {
+	s := newLoneSite(t)
+	data, err := os.ReadFile(s.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pipe := filepath.Join(t.TempDir(), "config.yaml")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	agent, said := s.start(t, "agent", "--config", pipe)
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0) // waits for the agent to read
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if err := agent.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop := pester(t, agent.Process)
+	if _, err := w.Write(data); err != nil {
+		t.Fatalf("%v: %s", err, said())
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s.waitFor(t, "a pass", said, func() bool {
+		_, err := os.Stat(filepath.Join(s.state, "status.json"))
+		return err == nil
+	})
+	if err := agent.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	err = agent.Wait()
+	stop()
+	if err != nil {
+		t.Fatalf("the agent ended with %v: %s", err, said())
+	}
+}
+
+// Every other verb is ended by a hangup as ever, also one whose arguments
+// mention the agent.
+func TestHangupEndsOtherVerbs(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "agent")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "seedtree", "status", "--config", "agent")
+	cmd.Dir = filepath.Dir(pipe)
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGHUP {
+		t.Errorf("it ended with %v", cmd.ProcessState)
+	}
+}
+
+// pester sends SIGHUP again and again until told to stop.
+func pester(t *testing.T, p *os.Process) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			_ = p.Signal(syscall.SIGHUP) // it may be gone by now
+			time.Sleep(time.Millisecond)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// loneSite is a site with a catalog, a tree of one file and no company.
+type loneSite struct{ dir, config, state string }
+
+func newLoneSite(t *testing.T) *loneSite {
+	t.Helper()
+	s := &loneSite{dir: t.TempDir()}
+	s.config, s.state = filepath.Join(s.dir, "config.yaml"), filepath.Join(s.dir, "state")
+	ports, err := freePorts(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := filepath.Join(s.dir, "photos")
+	if err := os.Mkdir(tree, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(tree, "a.jpg"), []byte("this is a photo"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.run(t, "init", "--config", s.config, "--site", "oslo", "--catalog", filepath.Join(s.dir, "catalog.git"),
+		"--tree", "photos="+tree, "--state", s.state, "--engine-embedded-listen", ports[0],
+		"--schedule-sync", "@every 24h", "--schedule-build", "never")
+	s.run(t, "build", "--config", s.config)
+	return s
+}
+
+func (s *loneSite) run(t *testing.T, args ...string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "seedtree", args...).CombinedOutput(); err != nil {
+		t.Fatalf("seedtree %q: %v: %s", args, err, out)
+	}
+}
+
+// start runs the program beside the test; it is dead when the test ends.
+func (s *loneSite) start(t *testing.T, args ...string) (cmd *exec.Cmd, said func() string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	said = func() string { data, _ := os.ReadFile(log.Name()); return string(data) }
+	cmd = exec.CommandContext(t.Context(), "seedtree", args...)
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return cmd, said
+}
+
+// waitFor polls a condition for up to a minute.
+func (s *loneSite) waitFor(t *testing.T, what string, said func() string, done func() bool) {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain for %s: %s", what, said())
+		}
+	}
+}
