@@ -64,6 +64,9 @@ func (a *app) approve(ctx context.Context, rev, since string) error {
 	if err != nil {
 		return err
 	}
+	if rep.Revision != "" {
+		a.wake(cfg)
+	}
 	rep.Changes = lines
 	rep.Notes = append(rep.Notes, fmt.Sprintf("%s entries go between %s and %s", comma(len(removed)), from, target.Short()))
 	return a.emit(rep, func(w io.Writer) { rep.write(w) })

@@ -77,6 +77,9 @@ func (a *app) build(ctx context.Context, flags buildFlags) error {
 	if err != nil && !errors.Is(err, errPartial) {
 		return err
 	}
+	if b.report.Revision != "" {
+		a.wake(cfg)
+	}
 	return errors.Join(err, a.emit(b.report, func(w io.Writer) { b.report.write(w, flags.dryRun) }))
 }
 

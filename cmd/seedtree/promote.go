@@ -67,6 +67,8 @@ func (a *app) promote(ctx context.Context, site string, force bool) error {
 	}
 	if rep.Revision == "" {
 		note = site + " is main already"
+	} else {
+		a.wake(cfg)
 	}
 	if note != "" {
 		rep.Notes = append(rep.Notes, note)

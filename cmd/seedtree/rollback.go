@@ -98,13 +98,19 @@ func (a *app) rollback(ctx context.Context, rev string, flags rollbackFlags) err
 			return err
 		}
 	}
-	return a.emit(rep, func(w io.Writer) {
-		writeLines(w, rep.Changes)
-		for _, l := range rep.Manifest {
-			fmt.Fprintln(w, l)
-		}
-		rep.write(w)
-	})
+	if rep.Revision != "" || back != nil && !flags.dryRun {
+		a.wake(cfg) // only now: the pass is to find the source given up
+	}
+	return a.emit(rep, rep.writeAll)
+}
+
+// writeAll tells what goes and comes, down to the manifest's lines.
+func (r *commitReport) writeAll(w io.Writer) {
+	writeLines(w, r.Changes)
+	for _, l := range r.Manifest {
+		fmt.Fprintln(w, l)
+	}
+	r.write(w)
 }
 
 // restore makes the commit that turns head's listing into target's.

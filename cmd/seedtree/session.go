@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"seedtree/gitsource"
+	"seedtree/internal/agent"
 )
 
 // openSource opens the site's mirror of the catalog. The agent and verbs run by
@@ -26,6 +27,14 @@ func (a *app) openSource(c *Config) (*gitsource.Source, error) {
 	cfg.HTTPS.CAFile, cfg.HTTPS.CertFile, cfg.HTTPS.KeyFile = h.CAFile, h.CertFile, h.KeyFile
 	cfg.Author.Name, cfg.Author.Email = who, who+"@seedtree.invalid"
 	return gitsource.Open(cfg)
+}
+
+// wake makes this site's agent, if one runs, look at what a verb has just
+// committed. It is a courtesy: the agent's schedule finds it anyway.
+func (a *app) wake(c *Config) {
+	if err := agent.Wake(c.State); err != nil {
+		a.logger(slog.LevelWarn).Debug("cannot wake the agent", "err", err)
+	}
 }
 
 // attempts bounds how often a commit is rebuilt on a head that keeps moving.

@@ -1,9 +1,9 @@
 // Package agent keeps one site in step with the catalog. Its whole life is one
 // loop, level-triggered: every pass begins with looking.
 //
-//	trigger   a cron line, a signal, a webhook: all of them into one mailbox of
-//	          one slot, emptied by one worker; a newer revision supersedes a
-//	          pass in flight
+//	trigger   a cron line, a signal, a verb that committed here, a webhook: all of
+//	          them into one mailbox of one slot, emptied by one worker; a newer
+//	          revision supersedes a pass in flight
 //	fetch     the newest trusted revision; when git cannot be reached, or has
 //	          something that cannot be trusted or read, the last good one
 //	revision  its manifest and its listing; whoever depends on them is told

@@ -44,6 +44,9 @@ func (a *Agent) Run(ctx context.Context) error {
 			clocks.Go(func() { a.follow(ctx, t, c.build) })
 		}
 	}
+	// What is committed from here on is seen by the first pass, or wakes.
+	last := a.touched()
+	clocks.Go(func() { a.followWakes(ctx, last) })
 	a.Trigger()
 	w := worker{Agent: a}
 	for {
