@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+
+	"seedtree/internal/durable"
 )
 
 // limits bounds what a remote may cost us.
@@ -149,7 +151,7 @@ func (in *incoming) install(gitDir string) error {
 			return fmt.Errorf("install %s: %w", in.name, err)
 		}
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 // prescan reads through a pack once and refuses it when an object, or all of them,

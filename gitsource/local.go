@@ -12,6 +12,8 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/config"
+
+	"seedtree/internal/durable"
 )
 
 // local is a repository on this machine. It is read and written directly, under
@@ -239,7 +241,7 @@ func storePack(dir string, p packSource) error {
 			return err
 		}
 	}
-	return syncDir(packs)
+	return durable.SyncDir(packs)
 }
 
 // storeLoose writes a pack's objects as single files.
@@ -257,7 +259,7 @@ func storeLoose(ctx context.Context, dir string, p packSource) error {
 		return err
 	}
 	for d := range dirs {
-		if err := syncDir(d); err != nil {
+		if err := durable.SyncDir(d); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+
+	"seedtree/internal/durable"
 )
 
 // maxSymref is how many references may point at each other.
@@ -129,7 +131,7 @@ func moveRef(ctx context.Context, dir string, u update) error {
 	if err := os.Rename(lock.Name(), file); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(file))
+	return durable.SyncDir(filepath.Dir(file))
 }
 
 func lockRef(ctx context.Context, name string) (*os.File, error) {
@@ -214,5 +216,5 @@ func writeLoose(dir string, id hash, t plumbing.ObjectType, data []byte) error {
 	if err := errors.Join(err, z.Close()); err != nil {
 		return err
 	}
-	return writeAtomic(name, b.Bytes(), 0o444)
+	return durable.WriteFile(name, b.Bytes(), 0o444)
 }

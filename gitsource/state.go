@@ -8,6 +8,8 @@ import (
 	"os"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"seedtree/internal/durable"
 )
 
 // state is what the mirror knows besides objects. It is not kept in refs: git's
@@ -55,7 +57,7 @@ func saveState(name string, st state) error {
 	if err != nil {
 		return err
 	}
-	if err := writeAtomic(name, append(data, '\n'), 0o644); err != nil {
+	if err := durable.WriteFile(name, append(data, '\n'), 0o644); err != nil {
 		return fmt.Errorf("state of the mirror: %w", err)
 	}
 	return nil

@@ -16,6 +16,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
+
+	"seedtree/internal/durable"
 )
 
 // Limits on what a catalog may ask of memory, in bytes.
@@ -278,11 +280,11 @@ func initGitDir(dir, branch string) error {
 		}
 	}
 	config := "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n"
-	if err := writeAtomic(filepath.Join(dir, "config"), []byte(config), 0o644); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o644); err != nil {
 		return fmt.Errorf("make a repository: %w", err)
 	}
 	// HEAD comes last: without it git does not take the folder for a repository.
-	if err := writeAtomic(filepath.Join(dir, "HEAD"), []byte("ref: refs/heads/"+branch+"\n"), 0o644); err != nil {
+	if err := durable.WriteFile(filepath.Join(dir, "HEAD"), []byte("ref: refs/heads/"+branch+"\n"), 0o644); err != nil {
 		return fmt.Errorf("make a repository: %w", err)
 	}
 	return nil

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"seedtree/internal/durable"
 )
 
 const (
@@ -186,7 +188,7 @@ func (s *session) compact(write func(read func(span) ([]byte, error), put func(p
 		os.Remove(name + ".new")
 		return fmt.Errorf("session: compact: %w", err)
 	}
-	syncDir(s.dir)
+	_ = durable.SyncDir(s.dir)
 	s.f.Close()
 	s.f, s.size, s.live = f, next.size, next.size
 	kept(offs)
@@ -228,12 +230,4 @@ func (s *session) close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return errors.Join(s.f.Sync(), s.f.Close())
-}
-
-// syncDir makes a rename durable. Not every file system can; that is no error.
-func syncDir(dir string) {
-	if d, err := os.Open(dir); err == nil {
-		_ = d.Sync()
-		d.Close()
-	}
 }

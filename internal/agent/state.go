@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"seedtree/internal/durable"
 )
 
 // Names of the agent's files in its state folder.
@@ -88,37 +90,13 @@ func (s state) save(dir string) error {
 	return writeFile(dir, stateName, append(data, '\n'))
 }
 
-// writeFile replaces a file so that a reader, and a machine that lost power,
-// finds the old bytes or the new ones. The directory is synced too: before
-// that the rename may be forgotten.
-func writeFile(dir, name string, data []byte) (err error) {
+// writeFile replaces a file in the state folder, which it makes if need be.
+func writeFile(dir, name string, data []byte) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
-	f, err := os.CreateTemp(dir, name+".*.tmp")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+	if err := durable.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+		return fmt.Errorf("write %s: %w", filepath.Join(dir, name), err)
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-			err = fmt.Errorf("write %s: %w", filepath.Join(dir, name), err)
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return nil
 }

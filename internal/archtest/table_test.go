@@ -21,19 +21,20 @@ func rooms() map[string]room {
 
 		"internal/web": {floor: 4, mayImport: []string{"internal/agent", "manifests"}},
 
-		"internal/agent":     {floor: 3, mayImport: []string{"gitsource", "apply", "manifests"}},
+		"internal/agent":     {floor: 3, mayImport: []string{"internal/durable", "gitsource", "apply", "manifests"}},
 		"apply/transmission": {floor: 3, mayImport: []string{"apply", "manifests"}},
-		"apply/embedded":     {floor: 3, mayImport: []string{"apply", "manifests", "internal/pki", "internal/pieces"}},
+		"apply/embedded":     {floor: 3, mayImport: []string{"internal/durable", "apply", "manifests", "internal/pki", "internal/pieces"}},
 		"apply/enginetest":   {floor: 3, mayImport: []string{"apply", "manifests"}, testsOnly: true},
 
-		"gitsource":        {floor: 2, mayImport: []string{"manifests"}},
+		"gitsource":        {floor: 2, mayImport: []string{"internal/durable", "manifests"}},
 		"builder":          {floor: 2, mayImport: []string{"manifests", "internal/pieces"}},
 		"apply":            {floor: 2, mayImport: []string{"manifests", "internal/pieces"}},
 		"internal/tracker": {floor: 2, mayImport: []string{"manifests", "internal/pki"}},
 
-		"manifests":       {floor: 1},
-		"internal/pki":    {floor: 1},
-		"internal/pieces": {floor: 1},
+		"manifests":        {floor: 1},
+		"internal/pki":     {floor: 1},
+		"internal/pieces":  {floor: 1},
+		"internal/durable": {floor: 1},
 
 		"internal/testkit":        {floor: 2, mayImport: []string{"manifests"}, testsOnly: true},
 		"internal/e2e":            {floor: 3, mayImport: []string{"internal/testkit", "manifests"}, testsOnly: true},
