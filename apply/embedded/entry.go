@@ -91,6 +91,23 @@ func (en *entry) report() apply.Torrent {
 	return t
 }
 
+// doubt takes note that something is wrong with a complete file. One that our
+// own code vouched for belongs to the user now: stop, and report whether that
+// is news. One that was fetched into staging is ours: hash it and fetch what is
+// wrong.
+func (en *entry) doubt(err error) (stopped bool) {
+	if err == nil {
+		return false
+	}
+	if en.fixed || en.readOnly {
+		stopped = en.problem == ""
+		en.problem = err.Error()
+		return stopped
+	}
+	en.fetch = &fetch{left: en.length, unchecked: true, touched: true}
+	return false
+}
+
 // look compares the file with the stamp, through os.Root so that no symlink
 // leads out of the tree.
 func look(root, path string) (stamp, error) {

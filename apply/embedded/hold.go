@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -66,6 +67,8 @@ func (e *Engine) lookAround(ctx context.Context) error {
 	e.mu.Unlock()
 	todo = append(todo, again...)
 	var gone []*entry
+	var stopped outOfOrder
+	defer func() { stopped.log(e.log) }()
 	for _, v := range todo {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -78,7 +81,9 @@ func (e *Engine) lookAround(ctx context.Context) error {
 		if v.en.root == v.root && v.en.stamp.equal(v.seal) && v.en.fetch == nil {
 			v.en.looked = now
 			if err != nil {
-				e.changed(v.en, err)
+				if e.changed(v.en, err) {
+					stopped.add(v.root, v.path, err)
+				}
 				gone = append(gone, v.en)
 			}
 		}
@@ -90,6 +95,26 @@ func (e *Engine) lookAround(ctx context.Context) error {
 		e.drop(en)
 	}
 	return nil
+}
+
+// outOfOrder counts the files that one look finds changed: an unmounted drive
+// is one line in the log, not one for each of its files.
+type outOfOrder struct {
+	files      int
+	root, path string // of the first
+	err        error
+}
+
+func (o *outOfOrder) add(root, path string, err error) {
+	if o.files++; o.files == 1 {
+		o.root, o.path, o.err = root, path, err
+	}
+}
+
+func (o *outOfOrder) log(log *slog.Logger) {
+	if o.files > 0 {
+		log.Warn("files changed behind our back, not serving them", "files", o.files, "first", o.path, "root", o.root, "error", o.err)
+	}
 }
 
 // compare says what is wrong with a file that should look as it did.

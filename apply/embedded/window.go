@@ -192,25 +192,22 @@ func (e *Engine) onChanged(en *entry, err error) {
 	e.loading.Unlock()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.changed(en, err)
+	if e.changed(en, err) {
+		e.log.Warn("file changed behind our back, not serving it", "hash", en.hash, "path", en.path, "root", en.root, "error", err)
+	}
 }
 
-// changed decides what becomes of such a torrent. A file that our own code
-// vouched for belongs to the user now: report. One that was fetched into
-// staging is ours: hash it and fetch what is wrong. Called with Engine.mu.
-func (e *Engine) changed(en *entry, err error) {
+// changed decides what becomes of such a torrent, and reports whether it is
+// newly stopped. Called with Engine.mu.
+func (e *Engine) changed(en *entry, err error) (stopped bool) {
 	if en.fetch != nil {
-		return
+		return false
 	}
-	if en.fixed || en.readOnly {
-		if en.problem == "" {
-			e.log.Warn("file changed behind our back, not serving it", "hash", en.hash, "path", en.path, "root", en.root, "error", err)
-		}
-		en.problem = err.Error()
-		return
+	stopped = en.doubt(err)
+	if en.fetch != nil {
+		e.enqueue(en)
 	}
-	en.fetch = &fetch{left: en.length, unchecked: true, touched: true}
-	e.enqueue(en)
+	return stopped
 }
 
 // onBadPiece backs off from a torrent whose pieces come damaged, and avoids
