@@ -53,12 +53,30 @@ func openSession(dir string, replay func(payload []byte, off int64) error) (*ses
 
 // read replays the log and cuts off what follows the last sound record.
 func (s *session) read(replay func([]byte, int64) error) error {
-	in := bufio.NewReaderSize(s.f, 1<<18)
-	magic := make([]byte, len(sessionMagic))
-	if _, err := io.ReadFull(in, magic); err != nil || string(magic) != sessionMagic {
-		return s.begin(err == nil)
+	size, err := scanSession(s.f, replay)
+	if err != nil {
+		return s.begin(errors.Is(err, errNoSession))
 	}
-	s.size = int64(len(sessionMagic))
+	s.size = size
+	return s.f.Truncate(s.size)
+}
+
+// errNoSession: a file is long enough to be a session log and is none.
+var errNoSession = errors.New("no session log")
+
+// scanSession replays a log up to its last sound record and returns where that
+// one ends. It is an error if the log does not even begin as one.
+func scanSession(from io.Reader, replay func([]byte, int64) error) (size int64, err error) {
+	in := bufio.NewReaderSize(from, 1<<18)
+	magic := make([]byte, len(sessionMagic))
+	if _, err := io.ReadFull(in, magic); err != nil {
+		return 0, err
+	}
+	if string(magic) != sessionMagic {
+		return 0, errNoSession
+	}
+	size = int64(len(sessionMagic))
+	crc := crc32.MakeTable(crc32.Castagnoli)
 	var head [frameHead]byte
 	for {
 		if _, err := io.ReadFull(in, head[:]); err != nil {
@@ -69,15 +87,15 @@ func (s *session) read(replay func([]byte, int64) error) error {
 			break
 		}
 		payload, err := io.ReadAll(io.LimitReader(in, int64(n)))
-		if err != nil || len(payload) < int(n) || crc32.Checksum(payload, s.crc) != binary.LittleEndian.Uint32(head[4:]) {
+		if err != nil || len(payload) < int(n) || crc32.Checksum(payload, crc) != binary.LittleEndian.Uint32(head[4:]) {
 			break
 		}
-		if err := replay(payload, s.size+frameHead); err != nil {
+		if err := replay(payload, size+frameHead); err != nil {
 			break
 		}
-		s.size += frameHead + int64(n)
+		size += frameHead + int64(n)
 	}
-	return s.f.Truncate(s.size)
+	return size, nil
 }
 
 // begin starts an empty log. A file that is no log of ours is put aside.

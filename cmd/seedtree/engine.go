@@ -34,7 +34,7 @@ func openEngine(ctx context.Context, c *Config, log *slog.Logger) (engine, error
 		return held, nil
 	}
 	held, err := embedded.Open(embedded.Config{
-		Listen: e.Listen, StateDir: filepath.Join(c.State, "engine"),
+		Listen: e.Listen, StateDir: c.engineState(),
 		UploadLimit: e.Upload, DownloadLimit: e.Download, Log: log,
 	})
 	if err != nil {
@@ -42,6 +42,18 @@ func openEngine(ctx context.Context, c *Config, log *slog.Logger) (engine, error
 	}
 	return held, nil
 }
+
+// lookingEngine opens the client to ask it and no more. The built-in one works
+// in the agent's process; what it has noted can be read beside it.
+func lookingEngine(ctx context.Context, c *Config, log *slog.Logger) (engine, error) {
+	if c.Engine.Transmission.URL == "" {
+		return embedded.Look(c.engineState()), nil
+	}
+	return openEngine(ctx, c, log)
+}
+
+// engineState is where the built-in client keeps what it holds.
+func (c *Config) engineState() string { return filepath.Join(c.State, "engine") }
 
 // engineName is how a site's status names its client.
 func (c *Config) engineName() string {

@@ -84,7 +84,7 @@ Changes nothing. Lines begin with + (comes), ~ (changes), > (moves) or - (goes).
 }
 
 func (a *app) plan(ctx context.Context, detailed bool) error {
-	w, err := a.openWorks(ctx, worksOptions{usual: slog.LevelWarn})
+	w, err := a.openWorks(ctx, worksOptions{usual: slog.LevelWarn, looks: true})
 	if err != nil {
 		return err
 	}

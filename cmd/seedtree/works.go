@@ -31,6 +31,7 @@ type worksOptions struct {
 	usual      slog.Level // of the log, unless --log-level says otherwise
 	tracker    bool       // run the configured tracker beside
 	schedule   bool       // and the builder, by schedule
+	looks      bool       // nothing is to be changed: the client is only asked
 	allowPrune string
 }
 
@@ -51,7 +52,11 @@ func (w *works) open(ctx context.Context, a *app, o worksOptions) (err error) {
 	if w.src, err = a.openSource(w.cfg); err != nil {
 		return err
 	}
-	if w.engine, err = openEngine(ctx, w.cfg, w.log); err != nil {
+	open := openEngine
+	if o.looks {
+		open = lookingEngine
+	}
+	if w.engine, err = open(ctx, w.cfg, w.log); err != nil {
 		return err
 	}
 	if w.files, err = openSite(w.cfg, w.engine, w.log); err != nil {
