@@ -19,7 +19,7 @@ func (a *app) agentCommand() *cobra.Command {
 builds on schedule.build while this site is main. With tracker.listen it is a tracker
 too. SIGHUP makes it look at once; SIGTERM and SIGINT end it cleanly.`,
 		Example: "  seedtree agent --log-level debug",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.agent(cmd.Context()) },
 	}
 }

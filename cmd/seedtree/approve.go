@@ -20,7 +20,7 @@ func (a *app) approveCommand() *cobra.Command {
 		Long: `Shows what disappears with REV and commits that it was looked at: every site then
 removes those files (into its trash) although they are more than the limit.`,
 		Example: "  seedtree approve HEAD",
-		Args:    cobra.ExactArgs(1),
+		Args:    theArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.approve(cmd.Context(), args[0], since)
 		},
@@ -68,7 +68,7 @@ func (a *app) approve(ctx context.Context, rev, since string) error {
 		a.wake(cfg)
 	}
 	rep.Changes = lines
-	rep.Notes = append(rep.Notes, fmt.Sprintf("%s entries go between %s and %s", comma(len(removed)), from, target.Short()))
+	rep.Notes = append(rep.Notes, fmt.Sprintf("%s go between %s and %s", entries(len(removed)), from, target.Short()))
 	return a.emit(rep, func(w io.Writer) { rep.write(w) })
 }
 

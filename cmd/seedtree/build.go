@@ -49,7 +49,7 @@ rollback, or another commit that this site did not make, while the source does n
 follow it: the build would undo it.`,
 		Example: `  seedtree build --dry-run     show what would be committed
   seedtree build`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.build(cmd.Context(), flags) },
 	}
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the changes, commit nothing")

@@ -31,13 +31,13 @@ deletes files, moves main, and takes back a bad commit. After every step each si
 compared with main, byte by byte. Ends with an error if anything differs.`,
 		Example: `  seedtree demo
   seedtree demo --data ~/Pictures --sites 4`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context(), flags) },
 	}
 	f := cmd.Flags()
 	f.StringVar(&flags.data, "data", "", "`directory` to replicate (default: the source of the Go toolchain)")
 	f.StringVar(&flags.dir, "dir", "", "work below this `directory` (default: the system's temporary directory)")
-	f.IntVar(&flags.sites, "sites", 3, "number of sites, `2` to 9")
+	f.IntVar(&flags.sites, "sites", 3, "`number` of sites, 2 to 9")
 	f.BoolVar(&flags.keep, "keep", false, "leave the fleet running until Ctrl-C, and its files for good")
 	return cmd
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"seedtree/apply/embedded"
 	"seedtree/builder"
@@ -72,6 +73,10 @@ func advice(err error) []string {
 		return []string{"mount its drive; for a new tree: seedtree init"}
 	case errors.Is(err, builder.ErrNotReady):
 		return []string{"seedtree sync --wait   completes this site first"}
+	case errors.Is(err, gitsource.ErrAuth):
+		return []string{"seedtree help config   lists the keys below catalog.ssh and catalog.https"}
+	case errors.Is(err, syscall.EADDRINUSE):
+		return []string{"another program listens there, perhaps another site's agent; choose another port with engine.embedded.listen (and in the manifest's peer) or tracker.listen"}
 	case errors.Is(err, agent.ErrBusy), errors.Is(err, embedded.ErrInUse):
 		return []string{"the agent of this site works already; kill -HUP makes it look now, seedtree status shows what it does"}
 	}

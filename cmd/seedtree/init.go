@@ -54,7 +54,7 @@ on a terminal. Never overwrites anything: run again, it only adds missing marker
 		Example: `  seedtree init --site oslo --catalog /srv/catalog.git --tree photos=/mnt/photos \
       --tracker http://oslo.example:6969/announce --peer oslo.example:42069
   seedtree init --site lima --catalog ssh://git@git.example/catalog.git --tree photos=/mnt/disk1/photos`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.run(cmd.Context()) },
 	}
 	cmd.Flags().StringSliceVar(&in.trackers, "tracker", nil, "announce `URL` for a new catalog's manifest; repeatable")

@@ -76,7 +76,7 @@ func (a *app) planCommand() *cobra.Command {
 		Long: `Looks at the catalog, the client and the files, and prints what sync would do.
 Changes nothing. Lines begin with + (comes), ~ (changes), > (moves) or - (goes).`,
 		Example: "  seedtree plan\n  seedtree plan --detailed-exitcode   ends with 2 if there is anything to do",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.plan(cmd.Context(), detailed) },
 	}
 	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "end with 2 if there is anything to do")
@@ -144,6 +144,9 @@ func (r *planReport) write(w io.Writer) {
 	}
 	for _, tree := range sortedKeys(r.Stopped) {
 		fmt.Fprintf(w, "stopped: tree %s: %s\n", tree, r.Stopped[tree])
+	}
+	if notMounted(r.Stopped) {
+		fmt.Fprintf(w, "hint: %s\n", mountHint)
 	}
 	for _, name := range sortedKeys(r.Problems) {
 		fmt.Fprintf(w, "problem: %s: %s\n", shown(name), r.Problems[name])

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,7 +21,7 @@ func (a *app) promoteCommand() *cobra.Command {
 that it holds every byte of the catalog's head: what a new main lacks would be lost to
 all. The old main becomes a follower at its next pass.`,
 		Example: "  seedtree promote lima",
-		Args:    cobra.ExactArgs(1),
+		Args:    theArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.promote(cmd.Context(), args[0], force)
 		},
@@ -87,6 +88,10 @@ func candidate(ctx context.Context, src *gitsource.Source, head *gitsource.Revis
 		return "", err
 	}
 	data, ok := statuses[site]
+	if _, listed := m.Sites[site]; !ok && !listed {
+		return "", fmt.Errorf("%s is not among the sites of the manifest (%s) and has never reported a status",
+			site, strings.Join(sortedKeys(m.Sites), ", "))
+	}
 	if !ok {
 		return "", fmt.Errorf("%s has never reported a status, so nobody knows what it holds", site)
 	}

@@ -33,7 +33,7 @@ If the catalog lists REV already, after a git revert say, nothing is committed.`
 		Example: `  seedtree rollback HEAD~1 --dry-run
   seedtree rollback HEAD~1 --restore-source   at main
   seedtree rollback HEAD~1`,
-		Args: cobra.ExactArgs(1),
+		Args: theArg,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.rollback(cmd.Context(), args[0], flags)
 		},

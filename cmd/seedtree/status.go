@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,7 +39,7 @@ func (a *app) statusCommand() *cobra.Command {
 		Long: `Reads the catalog's head and the status branches that agents push. A site that may
 not push, or has report: none, shows as never reported.`,
 		Example: "  seedtree status\n  seedtree status --site lima -o json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), only) },
 	}
 	cmd.Flags().StringVar(&only, "site", "", "show one `site`, with its errors and what it misses")
@@ -71,7 +72,7 @@ func (a *app) status(ctx context.Context, only string) error {
 	if only != "" {
 		f.Sites = slices.DeleteFunc(f.Sites, func(s siteState) bool { return s.Site != only })
 		if len(f.Sites) == 0 {
-			return fmt.Errorf("site %s is neither in the manifest nor has it reported", only)
+			return fmt.Errorf("site %s is neither in the manifest nor has it reported; the manifest has %s", only, strings.Join(sortedKeys(m.Sites), ", "))
 		}
 	}
 	return a.emit(f, func(w io.Writer) {

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"seedtree/apply"
 	"seedtree/internal/agent"
 	"seedtree/manifests"
 )
@@ -43,7 +45,7 @@ process: give it --wait, which goes on until this site is complete.`,
 		Example: `  seedtree sync
   seedtree sync --wait --timeout 8h
   seedtree sync --allow-prune 1a2b3c4d   remove here what that revision removes`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.sync(cmd.Context(), flags) },
 	}
 	f := cmd.Flags()
@@ -65,6 +67,9 @@ func (a *app) sync(ctx context.Context, flags syncFlags) (err error) {
 			return err
 		}
 	}
+	if err := w.known(ctx, flags.allowPrune); err != nil {
+		return fmt.Errorf("--allow-prune: %w", err)
+	}
 	out, err := w.agent.Reconcile(ctx)
 	if err == nil && flags.wait {
 		err = a.wait(ctx, w, out, flags.timeout)
@@ -74,6 +79,19 @@ func (a *app) sync(ctx context.Context, flags syncFlags) (err error) {
 		err = errors.Join(err, a.emit(rep, rep.write))
 	}
 	return errors.Join(err, rep.verdict())
+}
+
+// known makes sure that a revision the command line names is one. When nobody
+// can tell, the catalog being out of reach, the pass says so itself.
+func (w *works) known(ctx context.Context, rev string) error {
+	if rev == "" {
+		return nil
+	}
+	if _, err := w.src.Fetch(ctx); err != nil {
+		return nil //nolint:nilerr // the pass fetches again and reports it
+	}
+	_, err := w.src.Revision(ctx, rev)
+	return err
 }
 
 // waitPoll is how often arrived files are put in place while waiting.
@@ -155,12 +173,30 @@ func newSyncReport(out *agent.Outcome) *syncReport {
 func (r *syncReport) verdict() error {
 	switch {
 	case len(r.Failed) > 0:
-		return fmt.Errorf("%w: %s%s", errPartial, comma(len(r.Failed)), named(r.Failed))
+		err := fmt.Errorf("%w: %s%s", errPartial, comma(len(r.Failed)), named(r.Failed))
+		if notMounted(r.Failed) {
+			err = withHint(err, mountHint)
+		}
+		return err
 	case r.Entries.Held > 0:
 		return withHint(fmt.Errorf("%w: %s", errHeld, r.HeldWhy),
 			"seedtree approve %.12s   (at every site) or seedtree sync --allow-prune %.12s   (here)", r.Revision, r.Revision)
 	}
 	return nil
+}
+
+// mountHint is what to do about a tree root that carries no marker.
+const mountHint = "mount its drive; for a new tree, or a new drive: seedtree init"
+
+// notMounted reports whether some tree stopped because its root is absent or
+// carries no marker, which is what an unmounted drive looks like.
+func notMounted(reasons map[string]string) bool {
+	for _, why := range reasons {
+		if strings.Contains(why, apply.ErrNoMarker.Error()) {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *syncReport) write(w io.Writer) {

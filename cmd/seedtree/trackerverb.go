@@ -23,7 +23,7 @@ func (a *app) trackerCommand() *cobra.Command {
 		Long: `Answers announces for the torrents of the catalog and for no others (BEP 3, 7, 23,
 48). Looks at the catalog by schedule.sync. An agent with tracker.listen does the same.`,
 		Example: "  seedtree tracker --catalog /srv/catalog.git --tracker-listen :6969",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.tracker(cmd.Context()) },
 	}
 }

@@ -31,15 +31,15 @@ func (a *app) trashCommand() *cobra.Command {
 		Short: "List, restore or destroy what this site removed",
 		Long: `What the agent removes or replaces lies in .seedtree/trash of its tree until the
 manifest's prune.trash has passed. A rollback finds its bytes there by itself.`,
-		Example: "  seedtree trash list\n  seedtree trash restore photos/2019/a.jpg\n  seedtree trash empty --older-than 240h",
+		Example: "  seedtree trash list\n  seedtree trash restore photos/2019/a.jpg\n  seedtree trash empty --older-than 10d",
 	}
 	list := &cobra.Command{
-		Use: "list", Short: "List the trash, newest first", Args: cobra.NoArgs,
+		Use: "list", Short: "List the trash, newest first", Args: noArgs,
 		Example: "  seedtree trash list -o json",
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.trashList(cmd.Context()) },
 	}
 	restore := &cobra.Command{
-		Use: "restore TREE/PATH[@TIME]...", Short: "Put items back to where they stood", Args: cobra.MinimumNArgs(1),
+		Use: "restore TREE/PATH[@TIME]...", Short: "Put items back to where they stood", Args: someArgs,
 		Long: `Puts the newest trashed version of each path back, or that of TIME as list shows it.
 Never overwrites. What the catalog does not list is left alone from then on.`,
 		Example: "  seedtree trash restore photos/2019/a.jpg",
@@ -48,19 +48,18 @@ Never overwrites. What the catalog does not list is left alone from then on.`,
 	var older time.Duration
 	var all bool
 	empty := &cobra.Command{
-		Use: "empty", Short: "Destroy trash for good", Args: cobra.NoArgs,
-		Example: "  seedtree trash empty --older-than 240h",
+		Use: "empty", Short: "Destroy trash for good", Args: noArgs,
+		Example: "  seedtree trash empty --older-than 10d",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if all == (older > 0) {
-				return withHint(errors.New("say what to destroy"), "seedtree trash empty --older-than 240h, or --all")
+				return withHint(errors.New("say what to destroy"), "seedtree trash empty --older-than 10d, or --all")
 			}
 			return a.trashEmpty(cmd.Context(), older)
 		},
 	}
-	empty.Flags().DurationVar(&older, "older-than", 0, "only what was removed longer than this `duration` ago")
+	empty.Flags().Var(daysFlag{&older}, "older-than", "only what was removed longer than this `duration` ago")
 	empty.Flags().BoolVar(&all, "all", false, "everything")
-	cmd.AddCommand(list, restore, empty)
-	return cmd
+	return group(cmd, list, restore, empty)
 }
 
 // trashSite opens the file side of this site alone.
@@ -91,6 +90,10 @@ func (a *app) trashList(ctx context.Context) error {
 	defer site.Close()
 	lines, err := trashLines(ctx, site)
 	return errors.Join(err, a.emit(lines, func(w io.Writer) {
+		if len(lines) == 0 && err == nil {
+			fmt.Fprintln(w, "the trash is empty")
+			return
+		}
 		t := table{head: []string{"TRASHED", "BYTES", "ITEM", "REASON"}, right: map[int]bool{1: true}}
 		for _, l := range lines {
 			t.add(ago(l.Trashed), bytesText(l.Bytes), shown(l.ID), l.Reason)
