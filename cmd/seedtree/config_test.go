@@ -1,10 +1,12 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 // testApp is an app with the given environment and command line settings.
@@ -140,4 +142,41 @@ func FuzzConfigFile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		_ = readConfigFile("c.yaml", []byte(text), defaults(func(string) string { return "" }).settings())
 	})
+}
+
+// What the help shows as a configuration must be one.
+func TestHelpShowsAValidConfiguration(t *testing.T) {
+	_, example, ok := strings.Cut(configExample, "\n\n")
+	if !ok {
+		t.Fatal("no example")
+	}
+	c := defaults(func(string) string { return "" })
+	if err := readConfigFile("example", []byte(example), c.settings()); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.check(); err != nil || c.Site != "lima" || c.Engine.Embedded.Upload != 2_000_000 {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+// And the defaults that it names must be those that apply.
+func TestHelpNamesTheDefaults(t *testing.T) {
+	c := defaults(func(string) string { return "" })
+	help := map[string]string{}
+	for _, s := range c.settings() {
+		help[s.key] = s.help
+	}
+	for key, value := range map[string]string{
+		"drift": "`" + c.Drift + "`, the default", "report": "`" + c.Report + "`, the default",
+		"schedule.sync": "default " + c.Schedule.Sync, "schedule.build": "(default: " + c.Schedule.Build + ")",
+		"schedule.jitter": fmt.Sprintf("(default: %.0f%%)", c.Schedule.Jitter*100),
+		"catalog.branch":  "(default: " + c.Catalog.Branch + ")", "engine.embedded.listen": "(default: " + c.Engine.Embedded.Listen + ")",
+	} {
+		if !strings.Contains(help[key], value) {
+			t.Errorf("%s: %q does not say %q", key, help[key], value)
+		}
+	}
+	if c.Catalog.Timeout != time.Minute {
+		t.Errorf("catalog.timeout is %v", c.Catalog.Timeout)
+	}
 }

@@ -227,6 +227,9 @@ func (in *initializer) join(ctx context.Context, src *gitsource.Source) (*gitsou
 	if errors.Is(err, gitsource.ErrEmpty) {
 		head, err = in.first(ctx, src)
 	}
+	if errors.Is(err, gitsource.ErrNotFound) && !errors.Is(err, gitsource.ErrUnreachable) {
+		err = withHint(err, "name a bare repository (git init --bare DIR), or a path that does not exist yet: init makes one there")
+	}
 	if err != nil {
 		return nil, err
 	}

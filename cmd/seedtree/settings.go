@@ -125,14 +125,14 @@ func (c *Config) settings() []setting {
 	all := []setting{
 		{key: "site", common: true, help: "this site's `name`", one: text(&c.Site, validSite)},
 		{key: "trees", flag: "tree", common: true, help: "a tree and its root directory here, `NAME=DIR`; repeatable", pairs: c.setTrees, local: absolute},
-		{key: "state", common: true, help: "`directory` for the mirror of the catalog and the agent's notes", one: path(&c.State), local: absolute},
-		{key: "drift", help: "what to do about files changed behind our back: `heal` or report", one: choice(&c.Drift, "heal", "report")},
-		{key: "report", help: "where this site's status goes: `git` or none", one: choice(&c.Report, "git", "none")},
-		{key: "tracker.listen", help: "`address` of the agent's tracker; empty: none", one: text(&c.Tracker, validListen)},
-		{key: "schedule.sync", help: "`cron` expression of the agent's passes", one: text(&c.Schedule.Sync, validSchedule)},
-		{key: "schedule.build", help: "`cron` expression of builds while this site is main, or never", one: c.setBuild},
-		{key: "schedule.timezone", help: "time `zone` of the schedules, e.g. Europe/Oslo", one: c.setZone},
-		{key: "schedule.jitter", help: "random delay as a `share` of the interval, e.g. 10%", one: c.setJitter},
+		{key: "state", common: true, help: "`directory` for the mirror of the catalog and the agent's notes (default: /var/lib/seedtree for root, else $XDG_STATE_HOME/seedtree)", one: path(&c.State), local: absolute},
+		{key: "drift", help: "what to do about files that somebody else changed: `heal`, the default, or report", one: choice(&c.Drift, "heal", "report")},
+		{key: "report", help: "where this site's status goes: `git`, the default, or none", one: choice(&c.Report, "git", "none")},
+		{key: "tracker.listen", help: "`address` of the agent's tracker, e.g. :6969 (default: none)", one: text(&c.Tracker, validListen)},
+		{key: "schedule.sync", help: "`cron` expression of the agent's passes, or as the default @every 5m", one: text(&c.Schedule.Sync, validSchedule)},
+		{key: "schedule.build", help: "`cron` expression of builds while this site is main, or never (default: 0 3 * * *)", one: c.setBuild},
+		{key: "schedule.timezone", help: "time `zone` of the schedules, e.g. Europe/Oslo (default: the machine's)", one: c.setZone},
+		{key: "schedule.jitter", help: "random delay as a `share` of the interval (default: 10%)", one: c.setJitter},
 	}
 	all = append(all, c.catalogSettings()...)
 	all = append(all, c.engineSettings()...)
@@ -149,12 +149,12 @@ func (c *Config) catalogSettings() []setting {
 	g := &c.Catalog
 	return []setting{
 		{key: "catalog.urls", flag: "catalog", common: true, help: "`URL` or path of the catalog repository; repeatable, the first that answers is used", many: c.setURLs, local: absoluteURL},
-		{key: "catalog.branch", help: "the catalog's `branch`", one: text(&g.Branch, notEmpty)},
-		{key: "catalog.timeout", help: "deadline of each step over the network, e.g. 60s", one: c.setTimeout},
+		{key: "catalog.branch", help: "the catalog's `branch` (default: main)", one: text(&g.Branch, notEmpty)},
+		{key: "catalog.timeout", help: "deadline of each step over the network (default: 1m)", one: c.setTimeout},
 		{key: "catalog.signatures", help: "only `none` in this version", one: onlyNone},
-		{key: "catalog.ssh.keyFile", help: "private key `file`", one: path(&g.SSH.KeyFile), local: absolute},
+		{key: "catalog.ssh.keyFile", help: "private key `file` (default: the running ssh agent's, those in ~/.ssh)", one: path(&g.SSH.KeyFile), local: absolute},
 		{key: "catalog.ssh.passphraseFile", help: "`file` with the key's passphrase", one: path(&g.SSH.PassphraseFile), local: absolute},
-		{key: "catalog.ssh.knownHostsFile", help: "known_hosts `file`", one: path(&g.SSH.KnownHostsFile), local: absolute},
+		{key: "catalog.ssh.knownHostsFile", help: "known_hosts `file` (default: ~/.ssh/known_hosts)", one: path(&g.SSH.KnownHostsFile), local: absolute},
 		{key: "catalog.https.username", help: "user `name`", one: text(&g.HTTPS.Username, nil)},
 		{key: "catalog.https.passwordFile", help: "`file` with the password or token", one: path(&g.HTTPS.PasswordFile), local: absolute},
 		{key: "catalog.https.caFile", help: "`file` with the server's root certificates", one: path(&g.HTTPS.CAFile), local: absolute},
@@ -174,9 +174,9 @@ func (c *Config) engineSettings() []setting {
 		{key: "engine.transmission.keyFile", help: "the certificate's key `file`", one: path(&t.KeyFile), local: absolute},
 		{key: "engine.transmission.paths", help: "path `HERE=THERE` where Transmission sees directories elsewhere; repeatable", pairs: c.setPaths},
 		{key: "engine.transmission.manageSettings", help: "`true` lets seedtree change the client's session settings", one: c.setManage},
-		{key: "engine.embedded.listen", help: "`address` for peers", one: text(&e.Listen, validListen)},
-		{key: "engine.embedded.upload", help: "upload `limit` a second, e.g. 20MB; 0: none", one: size(&e.Upload)},
-		{key: "engine.embedded.download", help: "download `limit` a second; 0: none", one: size(&e.Download)},
+		{key: "engine.embedded.listen", help: "`address` for peers (default: :42069)", one: text(&e.Listen, validListen)},
+		{key: "engine.embedded.upload", help: "upload `limit` a second, e.g. 20MB (default: none)", one: size(&e.Upload)},
+		{key: "engine.embedded.download", help: "download `limit` a second (default: none)", one: size(&e.Download)},
 	}
 }
 

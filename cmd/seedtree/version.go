@@ -5,6 +5,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -54,6 +55,28 @@ func (a *app) versionCommand() *cobra.Command {
 	}
 }
 
+// configExample ends the topic: how the dotted keys look in the file.
+const configExample = `
+For example, with the built-in client:
+
+site: lima
+trees:
+  photos: /srv/photos
+state: /var/lib/seedtree
+schedule:
+  sync: "@every 1m"
+catalog:
+  urls:
+    - ssh://git@git.example/srv/catalog.git
+  ssh:
+    keyFile: /etc/seedtree/key
+    knownHostsFile: /etc/seedtree/known_hosts
+engine:
+  embedded:
+    listen: ":42069"
+    upload: 2MB
+`
+
 // configTopic is `seedtree help config`: every setting with its flag and variable.
 func (a *app) configTopic() *cobra.Command {
 	cmd := &cobra.Command{
@@ -73,6 +96,15 @@ func (a *app) configTopic() *cobra.Command {
 			}
 		}
 		t.write(w)
+		fmt.Fprint(w, "\nLists are separated by commas in flags and variables; so are maps, of NAME=VALUE.\n\n")
+		m := table{head: []string{"KEY", "MEANING"}}
+		for _, s := range new(Config).settings() {
+			if !s.refused() {
+				m.add(s.key, strings.ReplaceAll(s.help, "`", ""))
+			}
+		}
+		m.write(w)
+		fmt.Fprint(w, configExample)
 	})
 	return cmd
 }
