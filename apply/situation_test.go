@@ -207,4 +207,3 @@ func runPlans(t *testing.T, cases []planCase) {
 		})
 	}
 }
-
