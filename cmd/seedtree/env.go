@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"seedtree/internal/pieces"
 )
 
 // envPrefix begins every variable this program reads, and no other does.
@@ -41,6 +43,10 @@ func (a *app) checkEnvironment() error {
 		name, value, _ := strings.Cut(kv, "=")
 		switch {
 		case value == "", !strings.HasPrefix(name, envPrefix), strings.HasPrefix(name, testPrefix), slices.Contains(known, name):
+		case name == pieces.Variable:
+			if err := pieces.CheckVariable(value); err != nil {
+				errs = append(errs, err)
+			}
 		case slices.ContainsFunc(later, func(l string) bool { return name == l || strings.HasPrefix(name, l+"_") }):
 			errs = append(errs, fmt.Errorf("%s is not supported by this version", name))
 		default:

@@ -82,11 +82,13 @@ type Pool struct {
 }
 
 // New returns a pool of so many workers; 0 or less means one per usable core.
+// It hashes with the fastest instructions the machine has, unless Variable says
+// otherwise.
 func New(workers int) *Pool {
 	if workers <= 0 {
 		workers = runtime.GOMAXPROCS(0)
 	}
-	return &Pool{workers: workers, newKernel: newPlainKernel}
+	return &Pool{workers: workers, newKernel: choose(os.Getenv(Variable))}
 }
 
 // Counting returns a pool that also adds each byte it has hashed to n, while

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -37,13 +38,25 @@ func newLanesKernel(n int) kernel {
 
 func (k *lanesKernel) lanes() int { return len(k.hashes) }
 
+// write takes whole blocks from all lanes until one has used up its chunk.
 func (k *lanesKernel) write(chunks [][]byte) {
+	shortest := math.MaxInt
+	for _, c := range chunks {
+		if len(c) > 0 {
+			shortest = min(shortest, len(c))
+		}
+	}
 	for i, c := range chunks {
 		if len(c) > 0 && k.ended[i] {
 			panic("a chunk after one that was not a multiple of 64 bytes")
 		}
-		k.hashes[i].Write(c)
-		k.ended[i] = k.ended[i] || len(c)%64 != 0
+		n := len(c)
+		if n > shortest {
+			n = shortest / 64 * 64
+		}
+		k.hashes[i].Write(c[:n])
+		k.ended[i] = k.ended[i] || n%64 != 0
+		chunks[i] = c[n:]
 	}
 }
 
@@ -55,7 +68,14 @@ func (k *lanesKernel) sum(lane int, dst []byte) {
 
 // pools returns every kind of pool the tests go through.
 func pools() map[string]*Pool {
-	out := map[string]*Pool{"plain-1": New(1), "plain-3": New(3)}
+	out := map[string]*Pool{}
+	for _, c := range choices() {
+		for _, workers := range []int{1, 3} {
+			p := New(workers)
+			p.newKernel = c.make
+			out[fmt.Sprintf("%s-%d", c.name, workers)] = p
+		}
+	}
 	for _, lanes := range []int{2, 16} {
 		p := New(2)
 		p.newKernel = func() kernel { return newLanesKernel(lanes) }

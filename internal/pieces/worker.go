@@ -16,9 +16,9 @@ const chunkBytes = 64 << 10
 type lane struct {
 	job   *job // nil: idle
 	piece int
-	at    int64 // next byte to read
-	end   int64 // first byte after the piece
-	buf   []byte
+	at    int64  // next byte to read
+	end   int64  // first byte after the piece
+	buf   []byte // made when the lane is first used: most calls for one file need few lanes
 }
 
 // worker keeps the lanes of one kernel filled with pieces of whatever file
@@ -27,27 +27,25 @@ type worker struct {
 	s      *schedule
 	kernel kernel
 	lanes  []lane
-	chunks [][]byte
-	cur    unit // pieces taken from the queue and not yet in a lane
-	more   bool // the queue may have further units
-	busy   int  // lanes with a piece
+	chunks [][]byte // what is read and not yet hashed, for each lane
+	cur    unit     // pieces taken from the queue and not yet in a lane
+	more   bool     // the queue may have further units
+	busy   int      // lanes with a piece
 }
 
-func newWorker(s *schedule) *worker {
-	k := s.pool.newKernel()
-	n := k.lanes()
-	w := &worker{s: s, kernel: k, lanes: make([]lane, n), chunks: make([][]byte, n), more: true}
-	space := make([]byte, n*chunkBytes)
-	for i := range w.lanes {
-		w.lanes[i].buf = space[i*chunkBytes : (i+1)*chunkBytes : (i+1)*chunkBytes]
-	}
-	return w
-}
+// newWorker makes no kernel yet: where there is one small file, the workers
+// that get nothing cost nothing.
+func newWorker(s *schedule) *worker { return &worker{s: s, more: true} }
 
 // run hashes until the queue is closed and every lane is idle. When the
 // context ends it drops what it holds and empties the queue, so that every
 // file is closed.
 func (w *worker) run() {
+	if !w.receive() {
+		return
+	}
+	w.kernel = w.s.pool.newKernel()
+	w.lanes, w.chunks = make([]lane, w.kernel.lanes()), make([][]byte, w.kernel.lanes())
 	for {
 		w.fill()
 		if w.busy == 0 {
@@ -74,6 +72,9 @@ func (w *worker) fill() {
 		l.job, l.piece = j, piece
 		l.at = int64(piece) * j.file.PieceLength
 		l.end = l.at + j.size(piece)
+		if l.buf == nil {
+			l.buf = make([]byte, chunkBytes)
+		}
 		w.busy++
 	}
 }
@@ -126,16 +127,20 @@ func (w *worker) receive() bool {
 	}
 }
 
-// read fills the chunk of each busy lane from its file.
+// read fills the chunk of each busy lane that has used up its last one.
 func (w *worker) read() {
+	ended := w.s.ctx.Err() != nil
 	for i := range w.lanes {
 		l := &w.lanes[i]
-		w.chunks[i] = nil
 		if l.job == nil {
 			continue
 		}
-		if w.s.ctx.Err() != nil {
+		if ended {
 			l.job.fail(context.Cause(w.s.ctx))
+			w.chunks[i] = nil
+			continue
+		}
+		if len(w.chunks[i]) > 0 {
 			continue
 		}
 		buf := l.buf[:min(int64(len(l.buf)), l.end-l.at)]
@@ -174,8 +179,9 @@ func (w *worker) settle() {
 		var digest [HashSize]byte
 		switch {
 		case l.job.broken():
+			w.chunks[i] = nil
 			w.kernel.sum(i, digest[:]) // only to empty the lane
-		case l.at < l.end:
+		case l.at < l.end, len(w.chunks[i]) > 0:
 			continue
 		default:
 			w.kernel.sum(i, digest[:])
