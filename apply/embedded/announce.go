@@ -30,6 +30,7 @@ type hearing struct {
 	due     time.Time
 	soonest time.Time // a hungry download must not ask before
 	line    bool      // waiting for a lane
+	moved   bool      // to other trackers, while it was
 	fails   int
 }
 
@@ -141,6 +142,7 @@ func (a *announcer) wanted(en *entry, sw *swarm) {
 func (a *announcer) seed(en *entry)     { a.plan(en, time.Now()) }
 func (a *announcer) finished(en *entry) { a.plan(en, time.Now()) }
 
+// plan makes an appointment. Called with Engine.mu.
 func (a *announcer) plan(en *entry, due time.Time) {
 	if len(en.swarm.tiers) == 0 {
 		return
@@ -223,6 +225,9 @@ func (a *announcer) next(now time.Time) (job, time.Duration) {
 func (a *announcer) do(ctx context.Context, j job) {
 	en := j.en
 	req := announce{hash: en.hash, peerID: a.peerID(), port: a.port(), event: j.event}
+	a.mu.Lock()
+	en.heard.moved = false // from here on
+	a.mu.Unlock()
 	a.e.mu.Lock()
 	held, sw := a.e.entries[en.hash] == en, en.swarm
 	seed := en.seedable()
@@ -234,7 +239,7 @@ func (a *announcer) do(ctx context.Context, j job) {
 	}
 	stopped := en.problem != "" && !seed
 	a.e.mu.Unlock()
-	if j.event == "" && (!held || stopped) {
+	if j.event == "" && (!held || stopped || len(sw.tiers) == 0) {
 		a.settle(en, func(h *hearing) {})
 		return
 	}
@@ -264,7 +269,9 @@ func (a *announcer) note(en *entry, sw *swarm, tr *tracker, ans answer, err erro
 	now := time.Now()
 	var next time.Time
 	a.settle(en, func(h *hearing) {
-		if err != nil {
+		if h.moved {
+			h.due, h.soonest = now, time.Time{}
+		} else if err != nil {
 			h.fails++
 			pause := min(15*time.Second<<min(h.fails, 10), 10*time.Minute)
 			if errors.Is(err, errRefused) {

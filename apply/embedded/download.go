@@ -191,7 +191,10 @@ func (e *Engine) watch(now time.Time) {
 			e.dialAll(l)
 		}
 		if idle > patience*3/2 { // known peers come before trackers
-			e.announcer.wanted(l.en, l.en.swarm)
+			e.mu.Lock()
+			sw := l.en.swarm
+			e.mu.Unlock()
+			e.announcer.wanted(l.en, sw)
 		}
 		if stalled(l, idle, waiting, slow) {
 			e.log.Debug("download does not move, trying again later", "hash", l.en.hash, "path", l.en.path, "idle", idle)

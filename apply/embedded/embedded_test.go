@@ -6,6 +6,7 @@ import (
 
 	"seedtree/apply"
 	"seedtree/apply/enginetest"
+	"seedtree/manifests"
 )
 
 func TestContract(t *testing.T) {
@@ -34,6 +35,10 @@ func TestContract(t *testing.T) {
 				mustAdd(t, other, empty(f, root, e.address()))
 				untilDone(t, other, f)
 				return os.ReadFile(f.Name(root))
+			},
+			Trackers: func(_ *testing.T, h manifests.InfoHash) [][]string {
+				tiers, _ := e.swarmOf(h)
+				return tiers
 			},
 		}
 	})

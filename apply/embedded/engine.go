@@ -49,7 +49,7 @@ type Config struct {
 	diskPause time.Duration
 }
 
-// Engine is an apply.Engine and apply.Meter.
+// Engine is an apply.Engine, apply.Introducer and apply.Meter.
 //
 // Locks are taken in this order: loading, the library's own, mu. What the
 // library calls back may take mu, so nothing calls the library holding mu.
@@ -93,8 +93,9 @@ type Engine struct {
 }
 
 var (
-	_ apply.Engine = (*Engine)(nil)
-	_ apply.Meter  = (*Engine)(nil)
+	_ apply.Engine     = (*Engine)(nil)
+	_ apply.Introducer = (*Engine)(nil)
+	_ apply.Meter      = (*Engine)(nil)
 )
 
 // Open starts an engine over its state directory. What was held when it was

@@ -170,13 +170,9 @@ func (e *Engine) held(a apply.Addition) bool {
 	if en.fetch != nil && bitfield(a.Have).full(en.length, en.pieceLength) {
 		return false
 	}
-	if sw, isNew := e.swarms.get(a.Trackers, a.Peers); sw != en.swarm {
-		var records []packer
-		if isNew {
-			records = append(records, packSwarm(sw))
-		}
-		en.swarm = sw
-		if _, err := e.session.append(append(records, packRejoin(en)), false); err != nil {
+	if sw := e.swarms.get(a.Trackers, a.Peers); sw != en.swarm {
+		e.rejoin(en, sw)
+		if _, err := e.session.append([]packer{packSwarm(sw), packRejoin(en)}, false); err != nil {
 			e.log.Warn("cannot note new trackers", "error", err)
 		}
 	}
@@ -226,7 +222,7 @@ func (e *Engine) examine(a apply.Addition) (*entry, []byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	en.root = e.intern(a.Root)
-	en.swarm, _ = e.swarms.get(a.Trackers, a.Peers)
+	en.swarm = e.swarms.get(a.Trackers, a.Peers)
 	return en, info, nil
 }
 

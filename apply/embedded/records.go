@@ -15,6 +15,7 @@ const (
 	recordMove   = 'M' // new root; the file's stamp there
 	recordRejoin = 'J' // the torrent has another swarm
 	recordRemove = 'R'
+	recordIntro  = 'I' // all torrents held so far have this swarm
 )
 
 const (
@@ -70,6 +71,12 @@ func packRejoin(en *entry) packer {
 	return p
 }
 
+func packIntroduce(sw *swarm) packer {
+	p := packer{recordIntro}
+	p.uint(sw.id)
+	return p
+}
+
 func packRemove(h manifests.InfoHash) packer {
 	p := packer{recordRemove}
 	p.fixed(h[:])
@@ -102,6 +109,17 @@ func (e *Engine) replay(payload []byte, off int64) error {
 			e.swarms.restore(id, tiers, peers)
 		}
 		return u.err
+	}
+	if kind == recordIntro {
+		id := u.uint()
+		if u.err != nil {
+			return u.err
+		}
+		sw := e.swarms.byID(id)
+		for _, en := range e.entries {
+			en.swarm = sw
+		}
+		return nil
 	}
 	var h manifests.InfoHash
 	copy(h[:], u.fixed(len(h)))

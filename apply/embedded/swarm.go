@@ -36,11 +36,12 @@ func swarmKey(tiers [][]string, peers []string) string {
 	return b.String()
 }
 
-// get returns the swarm of these trackers and peers, and whether it is new.
-func (s *swarms) get(tiers [][]string, peers []string) (*swarm, bool) {
+// get returns the swarm of these trackers and peers. Whoever joins a torrent to
+// it notes the swarm as well: the log may have lost it to a compaction.
+func (s *swarms) get(tiers [][]string, peers []string) *swarm {
 	key := swarmKey(tiers, peers)
 	if sw := s.known[key]; sw != nil {
-		return sw, false
+		return sw
 	}
 	s.last++
 	sw := &swarm{id: s.last, peers: slices.Clone(peers)}
@@ -48,13 +49,17 @@ func (s *swarms) get(tiers [][]string, peers []string) (*swarm, bool) {
 		sw.tiers = append(sw.tiers, slices.Clone(tier))
 	}
 	s.known[key], s.ids[sw.id] = sw, sw
-	return sw, true
+	return sw
 }
 
 // restore takes a swarm back from the session log.
 func (s *swarms) restore(id uint64, tiers [][]string, peers []string) {
+	key := swarmKey(tiers, peers)
+	if sw := s.ids[id]; sw != nil && s.known[key] == sw {
+		return // noted again; those who point to it go on doing so
+	}
 	sw := &swarm{id: id, tiers: tiers, peers: peers}
-	s.known[swarmKey(tiers, peers)], s.ids[id] = sw, sw
+	s.known[key], s.ids[id] = sw, sw
 	s.last = max(s.last, id)
 }
 
@@ -64,8 +69,7 @@ func (s *swarms) byID(id uint64) *swarm {
 	if sw := s.ids[id]; sw != nil {
 		return sw
 	}
-	sw, _ := s.get(nil, nil)
-	return sw
+	return s.get(nil, nil)
 }
 
 // inUse returns the swarms that entries point to, by id.

@@ -159,6 +159,9 @@ func (e *Engine) onComplete(en *entry, l *loaded, err error) []packer {
 		e.pace += (time.Since(l.started) - e.pace) / 32
 	}
 	senders := slices.Collect(maps.Keys(l.from))
+	if err == nil {
+		e.announcer.finished(en)
+	}
 	e.mu.Unlock()
 	for _, addr := range senders {
 		if a, err := netip.ParseAddrPort(addr); err == nil {
@@ -171,7 +174,6 @@ func (e *Engine) onComplete(en *entry, l *loaded, err error) []packer {
 	if err != nil {
 		return nil
 	}
-	e.announcer.finished(en)
 	return []packer{packStamped(recordDone, en)}
 }
 

@@ -29,6 +29,9 @@ type Fixture struct {
 	// client and returns how to ask whether it is still there, untouched.
 	// nil: nothing but seedtree can add torrents to this engine.
 	Foreign func(t *testing.T, f File, dir string) (there func() bool)
+	// Trackers asks the client where it announces a torrent: BEP 12 tiers, or
+	// the same URLs in others where it cannot arrange them.
+	Trackers func(t *testing.T, h manifests.InfoHash) [][]string
 	// Many is how many small torrents the engine must take in stride; 0: 600.
 	Many int
 	// Patience bounds every wait for the engine; 0: one minute.
@@ -60,6 +63,7 @@ func Run(t *testing.T, open func(t *testing.T) Fixture) {
 		{"refuses metainfo that reaches outside", testHostileMetainfo},
 		{"carries hostile names or refuses them", testHostileNames},
 		{"equal content at two paths", testSameContentTwice},
+		{"follows trackers that were changed", testIntroduce},
 		{"takes many small torrents", testMany},
 		{"a cancelled context changes nothing", testCancelled},
 	} {

@@ -40,11 +40,13 @@ type held struct {
 	have        []byte
 	readOnly    bool
 	stopped     string // the client's words when it stopped because of an error
+	trackers    [][]string
 }
 
 var (
-	_ apply.Engine = (*Memory)(nil)
-	_ apply.Meter  = (*Memory)(nil)
+	_ apply.Engine     = (*Memory)(nil)
+	_ apply.Introducer = (*Memory)(nil)
+	_ apply.Meter      = (*Memory)(nil)
 )
 
 // NewMemory returns an engine that holds nothing.
@@ -186,6 +188,16 @@ func (m *Memory) ReadOnly(h manifests.InfoHash) bool {
 	defer m.mu.Unlock()
 	t := m.torrents[h]
 	return t != nil && t.readOnly
+}
+
+// Trackers returns where a torrent is announced.
+func (m *Memory) Trackers(h manifests.InfoHash) [][]string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if t := m.torrents[h]; t != nil {
+		return t.trackers
+	}
+	return nil
 }
 
 func (t *held) pieces() int {

@@ -55,6 +55,7 @@ func (m *Memory) Add(ctx context.Context, additions []apply.Addition) error {
 
 func (m *Memory) add(a apply.Addition) error {
 	if t := m.torrents[a.Entry.InfoHash]; t != nil && t.root == a.Root {
+		t.trackers = a.Trackers
 		return nil
 	}
 	meta, err := manifests.DecodeMetainfo(a.Metainfo)
@@ -64,7 +65,7 @@ func (m *Memory) add(a apply.Addition) error {
 	if meta.InfoHash() != a.Entry.InfoHash || meta.Tree != a.Entry.Tree || meta.Path != a.Entry.Path {
 		return fmt.Errorf("metainfo is that of %s/%s, torrent %s", meta.Tree, meta.Path, meta.InfoHash())
 	}
-	t := &held{entry: a.Entry, pieceLength: meta.PieceLength, root: a.Root, readOnly: a.ReadOnly}
+	t := &held{entry: a.Entry, pieceLength: meta.PieceLength, root: a.Root, readOnly: a.ReadOnly, trackers: a.Trackers}
 	t.have = slices.Clone(a.Have)
 	if t.have == nil {
 		t.have = make([]byte, (t.pieces()+7)/8)
@@ -105,6 +106,22 @@ func (m *Memory) Remove(ctx context.Context, hashes []manifests.InfoHash) error 
 		delete(m.torrents, h)
 	}
 	return errors.Join(errs...)
+}
+
+// Introduce implements apply.Introducer.
+func (m *Memory) Introduce(ctx context.Context, trackers [][]string, _ []string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if m.closed {
+		return errors.New("engine is closed")
+	}
+	for _, t := range m.torrents {
+		t.trackers = trackers
+	}
+	return nil
 }
 
 // Close implements apply.Engine.

@@ -5,6 +5,7 @@ import (
 
 	"seedtree/apply"
 	"seedtree/apply/enginetest"
+	"seedtree/manifests"
 )
 
 func TestMemory(t *testing.T) {
@@ -27,6 +28,7 @@ func TestMemory(t *testing.T) {
 			Fetch: func(_ *testing.T, f enginetest.File) ([]byte, error) {
 				return m.Fetch(f.Entry.InfoHash)
 			},
+			Trackers: func(_ *testing.T, h manifests.InfoHash) [][]string { return m.Trackers(h) },
 		}
 	})
 }

@@ -92,8 +92,11 @@ func (e *Engine) addTasks(ctx context.Context, tasks []*task) error {
 			k.err = ErrForeign
 		}
 	}
-	kept := slices.Concat(by[nothing], by[claim], by[start], by[outcome], by[verify])
-	if err := e.retrack(ctx, kept, held); err != nil {
+	var groups retrackings
+	for _, k := range slices.Concat(by[nothing], by[claim], by[start], by[outcome], by[verify]) {
+		groups.add(held[k.hash], k.Trackers, e.arrangesTiers())
+	}
+	if err := e.retrack(ctx, groups); err != nil {
 		return err
 	}
 	if err := e.addAnew(ctx, by[redo], held); err != nil {

@@ -26,7 +26,8 @@
 // Add brings a torrent to the wanted state from any other: stopped by the user
 // or by a restart (started again: pausing one of ours does not last), held at
 // another directory, failed with a local error, without its label, with other
-// trackers. List only reads. Both wait for a daemon that has just started: it
+// trackers. Introduce gives all torrents that are ours other trackers. List
+// only reads. All of them wait for a daemon that has just started: it
 // answers with an empty list before it has loaded its torrents, and an empty
 // list must never be taken for absence.
 package transmission

@@ -46,7 +46,7 @@ type Config struct {
 }
 
 // Engine holds one site's torrents in a Transmission daemon. It implements
-// apply.Engine and apply.Meter.
+// apply.Engine, apply.Introducer and apply.Meter.
 type Engine struct {
 	rpc    *client
 	paths  pathMap
@@ -56,11 +56,14 @@ type Engine struct {
 	loading time.Duration
 	meter   meter
 	known   knownSession
+	// introduced is touched by the one goroutine that calls the engine.
+	introduced introduction
 }
 
 var (
-	_ apply.Engine = (*Engine)(nil)
-	_ apply.Meter  = (*Engine)(nil)
+	_ apply.Engine     = (*Engine)(nil)
+	_ apply.Introducer = (*Engine)(nil)
+	_ apply.Meter      = (*Engine)(nil)
 )
 
 // Open checks the configuration. It does not contact the daemon: one that is

@@ -151,6 +151,7 @@ func fixture(t *testing.T, v testkit.TransmissionVersion) enginetest.Fixture {
 			return testkit.Fetch(ctx, d.PeerAddr, peerFile(f), kick)
 		},
 		Foreign:  func(t *testing.T, f enginetest.File, dir string) func() bool { return userAdds(t, d, f, dir) },
+		Trackers: func(t *testing.T, h manifests.InfoHash) [][]string { return [][]string{trackersOf(t, d, h)} },
 		Many:     150, // 3.00 verifies ten a second
 		Patience: 2 * time.Minute,
 	}
