@@ -132,6 +132,9 @@ func TestUnmountedTreeStopsAlone(t *testing.T) {
 	if r.Complete || r.Applied || len(r.Stopped) != 1 || !strings.Contains(r.Stopped["photos"], "no marker") {
 		t.Fatalf("%+v", r)
 	}
+	if r.BytesMissing != 3 {
+		t.Fatalf("%d bytes are missing, want the 3 of the tree that nobody can look into", r.BytesMissing)
+	}
 	if got := contents(t, w.roots["photos"]); len(got) != 0 {
 		t.Fatalf("the bare mount point now holds %q", got)
 	}

@@ -26,7 +26,7 @@ type Result struct {
 	Postponed int // removals left to the next pass because of errors in this one
 
 	BytesReused  int64           // put in place or begun with from bytes that were on this site
-	BytesMissing int64           // still to fetch
+	BytesMissing int64           // still to fetch, or in a tree that could not be looked into
 	Missing      []manifests.Key // a sample of what is being fetched
 
 	// Applied: every action was issued, and nothing visible stems from an older
@@ -97,6 +97,22 @@ func (x *execution) oldVersions() bool {
 	return false
 }
 
+// countUnseen counts what stands in trees that nobody could look into as
+// missing: a drive that is not mounted holds nothing, as far as anyone can tell.
+func (x *execution) countUnseen() {
+	awaited := map[manifests.Key]bool{}
+	for _, e := range x.awaited {
+		awaited[e.Key()] = true
+	}
+	for name := range x.res.Stopped {
+		for e := range x.wanted.Tree(name) {
+			if !awaited[e.Key()] {
+				x.res.BytesMissing += e.Length
+			}
+		}
+	}
+}
+
 // finish draws the balance of a full pass.
 func (x *execution) finish() {
 	r, p := x.res, x.plan
@@ -113,6 +129,7 @@ func (x *execution) finish() {
 		r.Errors = append(r.Errors, EntryError{k, "plan", errors.New(why)})
 	}
 	slices.SortStableFunc(r.Errors, func(a, b EntryError) int { return a.Key.Compare(b.Key) })
+	x.countUnseen()
 	r.InSync = p.InSync + x.placed
 	r.Drift = p.Drift
 	clean := len(r.Errors) == 0 && len(r.Stopped) == 0

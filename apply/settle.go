@@ -64,6 +64,7 @@ func (s *Site) settle(ctx context.Context, d Desired, p *Plan, last progress, le
 			r.missing(e.Key(), left[e.InfoHash])
 		}
 	}
+	x.countUnseen()
 	r.Entries, r.InSync = x.wanted.Len(), x.wanted.Len()-r.Waiting
 	r.Complete = last.others && r.Waiting == 0 && len(r.Errors) == 0 && err == nil
 	s.progress = progress{revision: d.Revision, others: last.others, awaited: x.awaited}
