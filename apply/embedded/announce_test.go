@@ -143,6 +143,9 @@ func TestPeersMeetThroughTracker(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "the tracker hears of the removal", func() bool { return tr.log(first)[len(tr.log(first))-1] == "stopped/0" })
+	until(t, "the tracker hears of the last copy", func() bool {
+		return strings.Count(strings.Join(tr.log(last), " ")+" ", "/0 ") >= 2 // of whom the first is the seeder
+	})
 	if err := leecher.Close(); err != nil {
 		t.Fatal(err)
 	}
