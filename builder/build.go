@@ -22,6 +22,8 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer b.close()
+	ctx, b.abort = context.WithCancelCause(ctx)
+	defer b.abort(nil)
 	stop := b.report()
 	defer stop()
 	if err := b.scan(ctx); err != nil {
@@ -29,6 +31,9 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 	}
 	if err := b.hash(ctx); err != nil {
 		return nil, err
+	}
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
 	}
 	for _, s := range b.sources {
 		if err := s.still(o.Site); err != nil {
@@ -44,6 +49,7 @@ type build struct {
 	sources []*source
 	found   findings
 	counts  counters
+	abort   context.CancelCauseFunc // ends the build with an error
 }
 
 // counters are read by the progress report while the build goes on.
@@ -67,7 +73,7 @@ func newBuild(ctx context.Context, o Options) (*build, error) {
 	if o.Pool == nil {
 		o.Pool = pieces.New(o.Workers)
 	}
-	b := &build{Options: o, found: findings{blobs: map[manifests.Key][]byte{}}}
+	b := &build{Options: o, found: findings{blobs: map[manifests.Key]Blob{}}}
 	for _, tree := range slices.Sorted(maps.Keys(o.Trees)) {
 		if ctx.Err() != nil {
 			b.close()
@@ -147,7 +153,7 @@ func (b *build) takeOver(c *candidate) bool {
 		if err != nil {
 			return false // read the file instead
 		}
-		b.found.blobs[c.key()] = data
+		b.keep(c.key(), data)
 	}
 	b.found.entries = append(b.found.entries, next)
 	return true

@@ -34,6 +34,11 @@ type Options struct {
 	// when nothing but the executable bit of a file changed. Without it such
 	// files are hashed again.
 	Metainfo func(manifests.Entry) ([]byte, error)
+	// Store takes every .torrent as soon as it is made, so that those of a
+	// first build of millions of files are never in memory together. It is
+	// called from the goroutine that called Build, also in a build that fails
+	// later; its own error ends the build. nil: Blob.Data carries them.
+	Store func(data []byte) (Ref, error)
 
 	Rehash        bool // read every file, whatever the listing says
 	AllowRemovals bool // somebody looked at the removals and wants them
@@ -101,9 +106,13 @@ const (
 // Blob is one file to be written to the catalog.
 type Blob struct {
 	Name string // in the catalog
-	Data []byte
+	Data []byte // nil if Store took it, and for empty files
+	Ref  Ref    // what Store said of it
 	Mode BlobMode
 }
+
+// Ref is Store's name for what it took. The zero Ref names nothing.
+type Ref [20]byte
 
 // LimitError says that more would vanish from the catalog than the manifest
 // allows in one step. It is an ErrTooManyRemovals.

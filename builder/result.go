@@ -17,9 +17,23 @@ func (b *build) emit(c *candidate, m manifests.Metainfo, mode fs.FileMode) {
 	e := m.Entry(executable(mode))
 	b.found.entries = append(b.found.entries, e)
 	if old, ok := b.Previous.Get(e.Key()); !ok || !old.Equal(e) {
-		b.found.blobs[e.Key()] = m.Encode()
+		b.keep(e.Key(), m.Encode())
 	}
 	b.counts.files.Add(1)
+}
+
+// keep remembers a .torrent that goes to the catalog, or has it stored.
+func (b *build) keep(k manifests.Key, data []byte) {
+	blob := Blob{Data: data}
+	if b.Store != nil {
+		ref, err := b.Store(data)
+		if err != nil {
+			b.abort(fmt.Errorf("storing the torrent of %s: %w", k, err))
+			return
+		}
+		blob = Blob{Ref: ref}
+	}
+	b.found.blobs[k] = blob
 }
 
 // fail reports a file that could not be read; what was listed there stays.
@@ -104,7 +118,8 @@ func (b *build) limit(r *Result) error {
 // changes fills in what has to be written to and deleted from the catalog.
 func (b *build) changes(r *Result) {
 	put := func(e manifests.Entry) {
-		blob := Blob{Name: manifests.CatalogName(e), Data: b.found.blobs[e.Key()]}
+		blob := b.found.blobs[e.Key()]
+		blob.Name = manifests.CatalogName(e)
 		switch {
 		case e.Kind == manifests.Symlink:
 			blob.Mode, blob.Data = SymbolicLink, []byte(e.Target)

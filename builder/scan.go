@@ -27,7 +27,7 @@ func (c *candidate) key() manifests.Key { return manifests.Key{Tree: c.src.tree,
 // findings is what a scan found, and what hashing makes of it.
 type findings struct {
 	entries    []manifests.Entry
-	blobs      map[manifests.Key][]byte // the .torrent bytes of entries that were made, not taken over
+	blobs      map[manifests.Key]Blob // the .torrents of entries that were made, not taken over
 	candidates []*candidate
 	hidden     []manifests.Key // could not be looked into: what was listed there stays
 	skipped    []Skip
