@@ -3,7 +3,6 @@ package apply
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 
 	"seedtree/internal/pieces"
@@ -116,7 +115,7 @@ func (x *execution) check(ctx context.Context, items []*item) error {
 				Name: it.Entry.Key().String(), Length: it.meta.Length, PieceLength: it.meta.PieceLength, Tag: it,
 			}
 			name := it.file
-			f.Open = func() (*os.File, error) { return t.openRegular(name) }
+			f.Open = func() (pieces.Handle, error) { return t.openRegular(name) }
 			if !yield(f) {
 				return
 			}

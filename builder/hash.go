@@ -248,7 +248,7 @@ func (d *openDir) file(c *candidate) *pieces.File {
 }
 
 // open opens the file if it still has the time stamp that was seen.
-func (w *work) open() (*os.File, error) {
+func (w *work) open() (pieces.Handle, error) {
 	if w.dir.err != nil {
 		return nil, w.dir.err
 	}

@@ -3,7 +3,7 @@ package pieces
 import (
 	"errors"
 	"fmt"
-	"os"
+	"io/fs"
 	"sync/atomic"
 )
 
@@ -18,8 +18,8 @@ const (
 // job is one open file and the hashes found so far.
 type job struct {
 	file  *File
-	f     *os.File
-	info  os.FileInfo // as it was opened
+	f     Handle
+	info  fs.FileInfo // as it was opened
 	sums  []byte
 	count int // pieces that can be read: the first count of them
 	err   error

@@ -8,6 +8,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"runtime"
@@ -27,13 +29,22 @@ const MaxPieces = 1 << 22
 // hashed may be a mixture of old and new.
 var ErrChanged = errors.New("file changed while it was read")
 
+// Handle is an open file; *os.File is one. Workers read it side by side.
+type Handle interface {
+	io.ReaderAt
+	// Stat's Sys should be a *syscall.Stat_t where there is such a thing: it
+	// has the change time, which no writer can set back.
+	Stat() (fs.FileInfo, error)
+	io.Closer
+}
+
 // File is one file to hash or to check.
 type File struct {
-	Name        string                   // for messages
-	Open        func() (*os.File, error) // called once, from any goroutine; the pool closes what it returns
-	Length      int64                    // bytes the file should have
-	PieceLength int64                    // bytes per piece, the last one may be shorter
-	Tag         any                      // the caller's own
+	Name        string                 // for messages
+	Open        func() (Handle, error) // called once, from any goroutine; the pool closes what it returns
+	Length      int64                  // bytes the file should have
+	PieceLength int64                  // bytes per piece, the last one may be shorter
+	Tag         any                    // the caller's own
 }
 
 // NumPieces returns how many pieces the file has.
@@ -58,7 +69,7 @@ func (f *File) validate() error {
 // Sum is the outcome of hashing one file.
 type Sum struct {
 	Pieces []byte      // HashSize bytes per piece, in order; nil if Err is set
-	Info   os.FileInfo // the open file's, the same before and after reading; nil if Err is set
+	Info   fs.FileInfo // the open file's, the same before and after reading; nil if Err is set
 	Err    error       // wraps ErrChanged when trying again makes sense
 }
 
@@ -68,7 +79,7 @@ type Have struct {
 	// the most significant bit of byte 0 (BEP 3), is piece i. nil if Err is set.
 	Bits     []byte
 	Complete bool        // every piece is right and nothing follows them
-	Info     os.FileInfo // the open file's, the same before and after reading; nil if Err is set
+	Info     fs.FileInfo // the open file's, the same before and after reading; nil if Err is set
 	Err      error
 }
 

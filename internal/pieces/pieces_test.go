@@ -113,7 +113,7 @@ func writeFile(t testing.TB, data []byte) string {
 func fileAt(name string, length, pieceLength int64) *File {
 	return &File{
 		Name: name, Length: length, PieceLength: pieceLength,
-		Open: func() (*os.File, error) { return os.Open(name) },
+		Open: func() (Handle, error) { return os.Open(name) },
 	}
 }
 
@@ -275,7 +275,7 @@ func TestCheckRefusesWrongHashCount(t *testing.T) {
 func TestBadFiles(t *testing.T) {
 	dir := t.TempDir()
 	name := writeFile(t, []byte("abc"))
-	open := func() (*os.File, error) { return os.Open(dir) }
+	open := func() (Handle, error) { return os.Open(dir) }
 	for _, c := range []struct {
 		name string
 		f    *File
@@ -288,7 +288,7 @@ func TestBadFiles(t *testing.T) {
 		{"no piece length", fileAt(name, 3, 0), nil},
 		{"too many pieces", fileAt(name, MaxPieces+1, 1), nil},
 		{"longest length", fileAt(name, 1<<63-1, 16<<20), nil},
-		{"read error", &File{Name: "tree/f", Open: func() (*os.File, error) { return os.OpenFile(name, os.O_WRONLY, 0) }, Length: 3, PieceLength: 2}, syscall.EBADF},
+		{"read error", &File{Name: "tree/f", Open: func() (Handle, error) { return os.OpenFile(name, os.O_WRONLY, 0) }, Length: 3, PieceLength: 2}, syscall.EBADF},
 		{"directory", &File{Name: "dir", Open: open, Length: 3, PieceLength: 2}, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -316,7 +316,7 @@ func TestCancel(t *testing.T) {
 	}
 	var open []*os.File
 	f := fileAt(name, length, 16<<20)
-	f.Open = func() (*os.File, error) {
+	f.Open = func() (Handle, error) {
 		h, err := os.Open(name)
 		open = append(open, h)
 		return h, err
