@@ -59,7 +59,14 @@ func (j *job) prepare(p policy) error {
 		return fmt.Errorf("%s: %w: %d bytes, expected %d", j.file.Name, ErrChanged, info.Size(), length)
 	}
 	n := j.file.NumPieces()
-	j.info, j.count, j.sums = info, int(n), make([]byte, n*HashSize)
+	j.info, j.count = info, int(n)
+	if r := j.file.Resume; r == nil {
+		j.sums = make([]byte, n*HashSize)
+	} else if err := r.begin(n, info); err != nil {
+		return fmt.Errorf("%s: %w", j.file.Name, err)
+	} else {
+		j.sums = r.Sums
+	}
 	if info.Size() < length {
 		j.count = int(info.Size() / j.file.PieceLength)
 	}
@@ -85,6 +92,9 @@ func (j *job) finish() {
 	}
 	if err := j.f.Close(); err != nil && j.err == nil {
 		j.err = err
+	}
+	if errors.Is(j.err, ErrChanged) {
+		j.file.Resume.void()
 	}
 }
 

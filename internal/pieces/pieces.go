@@ -44,6 +44,7 @@ type File struct {
 	Open        func() (Handle, error) // called once, from any goroutine; the pool closes what it returns
 	Length      int64                  // bytes the file should have
 	PieceLength int64                  // bytes per piece, the last one may be shorter
+	Resume      *Resume                // what an interrupted call left, and where this one leaves it; nil: of no interest
 	Tag         any                    // the caller's own
 }
 

@@ -113,9 +113,14 @@ func (s *schedule) cut(f *File) {
 	j.refs.Store(1)
 	defer s.release(j, 1)
 	step := s.unitPieces(j)
-	for from := 0; from < j.count && !j.broken(); from += step {
-		u := unit{job: j, from: from, to: min(from+step, j.count)}
-		n := int64(u.to - u.from)
+	for next := 0; next < j.count && !j.broken(); {
+		from, to := j.file.Resume.missing(next, min(next+step, j.count))
+		next = to
+		if from == to {
+			continue
+		}
+		u := unit{job: j, from: from, to: to}
+		n := int64(to - from)
 		j.refs.Add(n)
 		select {
 		case s.units <- u:

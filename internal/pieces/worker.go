@@ -186,6 +186,7 @@ func (w *worker) settle() {
 		default:
 			w.kernel.sum(i, digest[:])
 			copy(l.job.sums[l.piece*HashSize:], digest[:])
+			l.job.file.Resume.mark(l.piece)
 		}
 		j := l.job
 		l.job = nil
