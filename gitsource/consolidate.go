@@ -1,18 +1,10 @@
 package gitsource
 
 import (
-	"crypto/sha1"
-	"encoding/binary"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
-)
-
-// packHeader and packTrailer are the bytes around a pack's objects.
-const (
-	packHeader  = 12
-	packTrailer = 20
 )
 
 // consolidate merges the mirror's packs when they have become many. Objects are
@@ -64,35 +56,21 @@ func (s *Source) consolidate() error {
 func (in *incoming) merge(bases []string) error {
 	index := &packIndex{}
 	offset := int64(packHeader)
-	var count int
 	if _, err := in.pack.Seek(offset, io.SeekStart); err != nil {
 		return err
 	}
 	for _, base := range bases {
-		n, err := index.read(base+".idx", offset-packHeader)
-		if err != nil {
+		if err := index.read(base+".idx", offset-packHeader); err != nil {
 			return err
 		}
 		copied, err := copyObjects(in.pack, base+".pack")
 		if err != nil {
 			return err
 		}
-		count += n
 		offset += copied
 	}
-	head := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(count))
-	if _, err := in.pack.WriteAt(head, 0); err != nil {
-		return err
-	}
-	if _, err := in.pack.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	h := sha1.New()
-	if _, err := io.Copy(h, in.pack); err != nil {
-		return err
-	}
-	sum := hash(h.Sum(nil))
-	if _, err := in.pack.Write(sum[:]); err != nil {
+	sum, err := sealPack(in.pack, offset, index.n)
+	if err != nil {
 		return err
 	}
 	return in.seal(sum, index)

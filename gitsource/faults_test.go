@@ -120,7 +120,7 @@ func TestObjectsAreCheckedAgainstTheirIDs(t *testing.T) {
 	must(t, err)
 	defer in.Close()
 	id := objectID(plumbing.BlobObject, []byte("right"))
-	must(t, in.build(1, func(p *packWriter) error { return p.add(id, plumbing.BlobObject, []byte("wrong")) }))
+	must(t, in.build(func(p *packWriter) error { return p.add(id, plumbing.BlobObject, []byte("wrong")) }))
 	st := openStore(in.dir, ErrDamaged)
 	defer st.Close()
 	if data, err := st.blob(id, 100); !errors.Is(err, ErrDamaged) {
@@ -219,7 +219,11 @@ const fetchForChild = "GITSOURCE_TEST_FETCH"
 // childFetch is the whole life of that process.
 func childFetch(dir string) int {
 	s, err := Open(Config{URLs: []string{os.Getenv("GITSOURCE_TEST_URL")}, Dir: dir})
-	if err == nil {
+	switch {
+	case err != nil:
+	case os.Getenv(batchForChild) != "":
+		err = childBatch(s)
+	default:
 		_, err = s.Fetch(context.Background())
 	}
 	if err != nil {

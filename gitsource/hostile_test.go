@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -238,15 +239,21 @@ func TestIncompletePack(t *testing.T) {
 	for name, c := range map[string]struct{ commit, tree bool }{
 		"no blob": {true, true}, "no tree": {true, false}, "no commit": {false, true},
 	} {
-		var pack bytes.Buffer
-		p := newPackWriter(&pack, btoi(c.commit)+btoi(c.tree))
+		file := filepath.Join(t.TempDir(), "pack")
+		f, err := os.Create(file)
+		must(t, err)
+		defer f.Close()
+		p, err := newPackWriter(f)
+		must(t, err)
 		if c.commit {
 			must(t, p.add(head, plumbing.CommitObject, commit))
 		}
 		if c.tree {
 			must(t, p.add(treeID, plumbing.TreeObject, tree))
 		}
-		_, err := p.finish()
+		_, err = p.finish()
+		must(t, err)
+		pack, err := os.ReadFile(file)
 		must(t, err)
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodGet {
@@ -258,7 +265,7 @@ func TestIncompletePack(t *testing.T) {
 				_ = e.Flush()
 				return
 			}
-			_, _ = w.Write(append([]byte("0008NAK\n"), pack.Bytes()...))
+			_, _ = w.Write(append([]byte("0008NAK\n"), pack...))
 		}))
 		s := with(t, Config{URLs: []string{server.URL + "/x"}})
 		if _, err := s.Fetch(t.Context()); !errors.Is(err, ErrRemoteDamaged) || errors.Is(err, ErrDamaged) {
@@ -269,13 +276,6 @@ func TestIncompletePack(t *testing.T) {
 		}
 		server.Close()
 	}
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 func TestUnfitLocalRemotes(t *testing.T) {

@@ -109,19 +109,37 @@ func parsePack(f *os.File) (sum hash, index *packIndex, err error) {
 	return sum, index, err
 }
 
-// build fills the scratch directory with a pack of our own making: count
-// objects, handed over by fill.
-func (in *incoming) build(count int, fill func(*packWriter) error) error {
-	p := newPackWriter(in.pack, count)
+// build fills the scratch directory with a pack of our own making: the objects
+// that fill adds.
+func (in *incoming) build(fill func(*packWriter) error) error {
+	p, err := newPackWriter(in.pack)
+	if err != nil {
+		return err
+	}
 	if err := fill(p); err != nil {
 		return err
 	}
+	return in.finish(p)
+}
+
+// finish completes a pack of our own making.
+func (in *incoming) finish(p *packWriter) error {
 	sum, err := p.finish()
 	if err != nil {
 		return fmt.Errorf("write pack: %w", err)
 	}
-	in.own, in.count = true, count
+	in.own, in.count = true, p.index.n
 	return in.seal(sum, &p.index)
+}
+
+// unseal makes a sealed pack one that is being written again.
+func (in *incoming) unseal() error {
+	if in.name == "" {
+		return nil
+	}
+	err := errors.Join(os.Remove(in.base()+".idx"), os.Rename(in.base()+".pack", in.pack.Name()))
+	in.name = ""
+	return err
 }
 
 // seal writes the index, syncs both files and gives them their names.

@@ -37,7 +37,7 @@ func (r *Revision) Listing(ctx context.Context) (*manifests.Listing, error) {
 }
 
 func (s *Source) listing(ctx context.Context, r *Revision) (*manifests.Listing, error) {
-	st, err := s.open()
+	st, err := r.store()
 	if err != nil {
 		return nil, err
 	}
@@ -61,6 +61,11 @@ func (s *Source) listing(ctx context.Context, r *Revision) (*manifests.Listing, 
 		base = s.listings[0]
 	}
 	l, err := readListing(ctx, st, s.lim.entries, r.ID(), base, tree.id)
+	if errors.Is(err, ErrDamaged) && base.listing != nil {
+		// The trees of a commit that was never pushed, or of a history that is no
+		// more, may be gone: that is no damage.
+		l, err = readListing(ctx, st, s.lim.entries, r.ID(), cachedListing{}, tree.id)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -113,7 +113,7 @@ func (l *local) copyObjects(ctx context.Context, dir string, wants []hash, have 
 	if err != nil {
 		return err
 	}
-	return in.build(len(objects), func(p *packWriter) error {
+	return in.build(func(p *packWriter) error {
 		for _, o := range objects {
 			if err := ctx.Err(); err != nil {
 				return err

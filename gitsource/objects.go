@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"fmt"
+	gohash "hash"
 	"strconv"
 	"strings"
 	"time"
@@ -42,17 +43,31 @@ func (e treeEntry) sortKey() string {
 	return e.name
 }
 
-// objectID computes an id. Plain SHA-1 will do for objects of our own making
-// and for finding rot; what comes from others is indexed with collision detection.
-func objectID(t plumbing.ObjectType, data []byte) hash {
-	h := sha1.New()
-	h.Write(objectHeader(t, len(data)))
-	h.Write(data)
-	return hash(h.Sum(nil))
+// hasher computes ids, one after the other without allocating. Plain SHA-1 will do
+// for objects of our own making and for finding rot; what comes from others is
+// indexed with collision detection.
+type hasher struct {
+	sha  gohash.Hash
+	head [32]byte
 }
 
-func objectHeader(t plumbing.ObjectType, size int) []byte {
-	b := append(t.Bytes(), ' ')
+func (h *hasher) sum(t plumbing.ObjectType, data []byte) (id hash) {
+	if h.sha == nil {
+		h.sha = sha1.New()
+	}
+	h.sha.Reset()
+	h.sha.Write(appendObjectHeader(h.head[:0], t, len(data)))
+	h.sha.Write(data)
+	h.sha.Sum(id[:0])
+	return id
+}
+
+func objectID(t plumbing.ObjectType, data []byte) hash { return new(hasher).sum(t, data) }
+
+func objectHeader(t plumbing.ObjectType, size int) []byte { return appendObjectHeader(nil, t, size) }
+
+func appendObjectHeader(b []byte, t plumbing.ObjectType, size int) []byte {
+	b = append(append(b, t.String()...), ' ')
 	return append(strconv.AppendInt(b, int64(size), 10), 0)
 }
 
@@ -89,11 +104,7 @@ func parseTree(data []byte) ([]treeEntry, error) {
 func encodeTree(entries []treeEntry) []byte {
 	var b []byte
 	for _, e := range entries {
-		b = strconv.AppendUint(b, uint64(e.mode), 8)
-		b = append(b, ' ')
-		b = append(b, e.name...)
-		b = append(b, 0)
-		b = append(b, e.id[:]...)
+		b = appendTreeEntry(b, e)
 	}
 	return b
 }

@@ -5,89 +5,158 @@ import (
 	"compress/zlib"
 	"crypto/sha1"
 	"encoding/binary"
-	"fmt"
-	gohash "hash"
+	"hash/adler32"
 	"hash/crc32"
 	"io"
+	"os"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
 
+// packHeader and packTrailer are the bytes around a pack's objects.
+const (
+	packHeader  = 12
+	packTrailer = 20
+)
+
 // packWriter writes a pack of whole objects, without deltas: piece hashes are
 // noise, and looking for likeness in them costs minutes and finds nothing.
+//
+// How many objects will come need not be known. The header that says so is
+// written last, and the checksum, which begins with it, is taken from the file
+// then, in one go: that is what hashing on the way would cost, plus the copying
+// out of the page cache.
 type packWriter struct {
+	file   *os.File
 	out    *bufio.Writer
-	sum    gohash.Hash // SHA-1 over the whole pack: its trailer and name
-	crc    gohash.Hash32
-	z      [2]*zlib.Writer
 	offset uint64
-	left   uint32
+	crc    uint32
+	z      *zlib.Writer // made for the first object that is compressed
+	head   [32]byte
 	index  packIndex
 	err    error
 }
 
-// newPackWriter starts a pack that will hold exactly count objects.
-func newPackWriter(w io.Writer, count int) *packWriter {
-	p := &packWriter{out: bufio.NewWriterSize(w, 1<<16), sum: sha1.New(), crc: crc32.NewIEEE(), left: uint32(count)}
-	// Blobs are stored as they are, trees compress to about a half at the fastest level.
-	p.z[0], _ = zlib.NewWriterLevel(nil, zlib.NoCompression)
-	p.z[1], _ = zlib.NewWriterLevel(nil, zlib.BestSpeed)
-	head := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(count))
-	_, _ = p.Write(head)
-	return p
+func newPackWriter(f *os.File) (*packWriter, error) {
+	p := &packWriter{file: f, out: bufio.NewWriterSize(f, 1<<16)}
+	return p, p.cut(packMark{packHeader, 0})
 }
 
-// Write passes bytes of the pack on, counting and hashing them.
+// packMark is a place in a pack that writing can be taken back to.
+type packMark struct {
+	offset uint64
+	count  int
+}
+
+func (p *packWriter) mark() packMark { return packMark{p.offset, p.index.n} }
+
+// cut takes back everything written after the mark, errors among it.
+func (p *packWriter) cut(m packMark) error {
+	p.out.Reset(p.file)
+	p.offset, p.err = m.offset, nil
+	p.index.cut(m.count)
+	if p.err = p.file.Truncate(int64(m.offset)); p.err == nil {
+		_, p.err = p.file.Seek(int64(m.offset), io.SeekStart)
+	}
+	return p.err
+}
+
+// Write passes bytes of the pack on, counting and checksumming them.
 func (p *packWriter) Write(b []byte) (int, error) {
 	if p.err != nil {
 		return 0, p.err
 	}
 	n, err := p.out.Write(b)
-	p.sum.Write(b[:n])
-	p.crc.Write(b[:n])
+	p.crc = crc32.Update(p.crc, crc32.IEEETable, b[:n])
 	p.offset += uint64(n)
 	p.err = err
 	return n, err
 }
 
-// add appends one object under its id. The same id must not come twice.
+// add appends one object under its id, unless it is there. Blobs are stored as
+// they are; trees compress to about a half at the fastest level.
 func (p *packWriter) add(id hash, t plumbing.ObjectType, data []byte) error {
-	if p.left == 0 {
-		return fmt.Errorf("pack: more objects than announced")
+	if p.err != nil || p.index.has(id) {
+		return p.err
 	}
-	p.left--
 	start := p.offset
-	p.crc.Reset()
+	p.crc = 0
 	size := uint64(len(data))
 	b := byte(t)<<4 | byte(size&15)
-	var head []byte
+	head := p.head[:0]
 	for size >>= 4; size > 0; size >>= 7 {
 		head = append(head, b|0x80)
 		b = byte(size & 0x7f)
 	}
-	_, _ = p.Write(append(head, b))
-	z := p.z[1]
+	head = append(head, b)
 	if t == plumbing.BlobObject {
-		z = p.z[0]
+		p.store(head, data)
+	} else {
+		_, _ = p.Write(head)
+		p.compress(data)
 	}
-	z.Reset(p)
-	_, _ = z.Write(data)
-	if err := z.Close(); err != nil && p.err == nil {
-		p.err = err
+	if p.err == nil {
+		p.index.add(id, start, p.crc)
 	}
-	p.index.add(id, start, p.crc.Sum32())
 	return p.err
 }
 
-// finish writes the trailer and returns the pack's checksum.
-func (p *packWriter) finish() (hash, error) {
-	if p.left != 0 && p.err == nil {
-		p.err = fmt.Errorf("pack: %d objects fewer than announced", p.left)
+// maxStored is how much one stored block of a zlib stream can hold, in bytes.
+const maxStored = 1<<16 - 1
+
+// store writes a zlib stream of blocks that are not compressed. A general
+// compressor told to store spends more time on its own state than on the bytes.
+func (p *packWriter) store(head, data []byte) {
+	sum := adler32.Checksum(data)
+	head = append(head, 0x78, 0x01)
+	for last := false; !last; {
+		n := min(len(data), maxStored)
+		last = n == len(data)
+		final := byte(0)
+		if last {
+			final = 1
+		}
+		head = append(head, final, byte(n), byte(n>>8), byte(^n), byte(^n>>8))
+		_, _ = p.Write(head)
+		_, _ = p.Write(data[:n])
+		head, data = head[:0], data[n:]
 	}
-	sum := hash(p.sum.Sum(nil))
-	_, _ = p.Write(sum[:])
+	_, _ = p.Write(binary.BigEndian.AppendUint32(head, sum))
+}
+
+func (p *packWriter) compress(data []byte) {
+	if p.z == nil {
+		p.z, _ = zlib.NewWriterLevel(nil, zlib.BestSpeed) // the level is valid
+	}
+	p.z.Reset(p)
+	_, _ = p.z.Write(data)
+	if err := p.z.Close(); p.err == nil {
+		p.err = err
+	}
+}
+
+// finish writes header and trailer and returns the pack's checksum.
+func (p *packWriter) finish() (hash, error) {
 	if p.err == nil {
 		p.err = p.out.Flush()
 	}
-	return sum, p.err
+	if p.err != nil {
+		return hash{}, p.err
+	}
+	return sealPack(p.file, int64(p.offset), p.index.n)
+}
+
+// sealPack completes a file in which count objects end at size.
+func sealPack(f *os.File, size int64, count int) (sum hash, err error) {
+	head := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(count))
+	if _, err := f.WriteAt(head, 0); err != nil {
+		return sum, err
+	}
+	h := sha1.New()
+	if _, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, size), make([]byte, 1<<18)); err != nil {
+		return sum, err
+	}
+	sum = hash(h.Sum(nil))
+	_, err = f.WriteAt(sum[:], size)
+	return sum, err
 }

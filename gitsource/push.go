@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 
 	"github.com/go-git/go-git/v5/plumbing"
 )
@@ -19,19 +18,23 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 		return err
 	}
 	defer unlock()
-	if r.pack.base == "" {
-		return fmt.Errorf("push %s: it was not committed here", r.Short())
+	if r.made == nil {
+		return fmt.Errorf("push %s: it was not committed here, or is pushed already", r.Short())
 	}
-	if _, err := os.Stat(r.pack.base + ".pack"); err != nil {
-		// Another process made the mirror anew meanwhile.
+	if r.made.head != r.id {
+		// A later commit took its place.
 		return fmt.Errorf("push %s: its objects are gone: %w", r.Short(), ErrMoved)
 	}
-	u := update{ref: headRef(s.cfg.Branch), new: r.id, pack: r.pack}
+	u := update{ref: headRef(s.cfg.Branch), new: r.id, pack: packSource{r.made.in.base(), r.made.in.count}}
 	if len(r.Parents) > 0 {
 		u.old = plumbing.NewHash(r.Parents[0])
 	}
 	if err := s.push(ctx, u); err != nil {
 		return fmt.Errorf("push %s: %w", r.Short(), err)
+	}
+	if err := r.keep(); err != nil {
+		s.log.Warn("a pushed commit could not be kept; the next look fetches it", "revision", r.Short(), "err", err)
+		return nil
 	}
 	return s.moveTip(r.id)
 }

@@ -25,7 +25,7 @@ type Revision struct {
 	src  *Source
 	id   hash
 	tree hash
-	pack packSource // of a revision that was just committed here
+	made *Batch // of a revision that was committed here and is not pushed
 }
 
 // ID returns the full commit id, 40 hexadecimal digits.
@@ -45,11 +45,27 @@ func (s *Source) revision(id hash) (*Revision, error) {
 		s.noteDamage(err)
 		return nil, err
 	}
-	r := &Revision{src: s, id: id, tree: c.tree, Time: c.when, Author: c.author, Message: strings.TrimSpace(c.message)}
+	return s.newRevision(c), nil
+}
+
+func (s *Source) newRevision(c *commitObject) *Revision {
+	r := &Revision{src: s, id: c.id, tree: c.tree, Time: c.when, Author: c.author, Message: strings.TrimSpace(c.message)}
 	for _, p := range c.parents {
 		r.Parents = append(r.Parents, p.String())
 	}
-	return r, nil
+	return r
+}
+
+// store returns what the revision's objects can be read from; the lock is held.
+func (r *Revision) store() (*store, error) {
+	st, err := r.src.open()
+	if err != nil || r.made == nil {
+		return st, err
+	}
+	if r.made.head != r.id {
+		return nil, errNotInMirror
+	}
+	return r.made.store(st), nil
 }
 
 // Revision finds a commit in the mirror: a full id, a unique beginning of at least
@@ -242,7 +258,7 @@ func (r *Revision) file(name string, limit int64) (data []byte, err error) {
 			err = fmt.Errorf("%s of revision %s: %w", name, r.Short(), err)
 		}
 	}()
-	st, err := r.src.open()
+	st, err := r.store()
 	if err != nil {
 		return nil, err
 	}

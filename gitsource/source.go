@@ -86,6 +86,7 @@ type Source struct {
 	answered string
 	listings []cachedListing
 	statuses map[string]cachedStatus
+	unpushed *Batch // of the newest Commit
 }
 
 type cachedListing struct {
@@ -125,7 +126,19 @@ func Open(cfg Config) (*Source, error) {
 		return nil, fmt.Errorf("folder of the mirror: %w", err)
 	}
 	s.flock = flock.New(filepath.Join(cfg.Dir, lockName))
+	s.sweep()
 	return s, nil
+}
+
+// sweep removes what killed processes left, unless somebody is at work: then the
+// next one will.
+func (s *Source) sweep() {
+	if free, err := s.flock.TryLock(); err != nil || !free {
+		return
+	}
+	if err := errors.Join(s.sweepBatches(), s.flock.Unlock()); err != nil {
+		s.log.Warn("remove unfinished commits", "dir", s.cfg.Dir, "err", err)
+	}
 }
 
 // Names in the mirror's folder.
@@ -134,6 +147,7 @@ const (
 	stateName    = "mirror.json"
 	gitName      = "catalog.git"
 	incomingName = "incoming"
+	batchesName  = "batches"
 )
 
 // prepareDir makes the folder, and refuses one that holds other people's things:
@@ -161,6 +175,7 @@ func prepareDir(dir string) error {
 func (s *Source) Close() error {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
+	s.forgetUnpushed()
 	return s.closeStore()
 }
 

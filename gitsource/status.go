@@ -58,7 +58,7 @@ func (s *Source) statusPack(site string, data []byte) (*incoming, hash, error) {
 	if err != nil {
 		return nil, id, err
 	}
-	err = in.build(3, func(p *packWriter) error {
+	err = in.build(func(p *packWriter) error {
 		_ = p.add(id, plumbing.CommitObject, commit)
 		_ = p.add(treeID, plumbing.TreeObject, tree)
 		return p.add(blob, plumbing.BlobObject, data)

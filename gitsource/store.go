@@ -34,7 +34,8 @@ type store struct {
 	dir   string
 	fault error // what unreadable objects are called: ErrDamaged for our mirror
 	obj   *filesystem.ObjectStorage
-	reads int // objects read so far, which is what a listing costs
+	reads int    // objects read so far, which is what a listing costs
+	under *store // is asked for what is not here; nil: nobody is
 
 	// Trees read lately: one torrent after the other is asked for by name, and a
 	// directory may have a million of them.
@@ -84,6 +85,9 @@ func (s *store) readUpTo(id hash, t plumbing.ObjectType, limit int64) (data []by
 	}()
 	s.reads++
 	size, err := s.obj.EncodedObjectSize(id)
+	if errors.Is(err, plumbing.ErrObjectNotFound) && s.under != nil {
+		return s.under.readUpTo(id, t, limit)
+	}
 	if err != nil {
 		return nil, s.readError(id, err)
 	}
