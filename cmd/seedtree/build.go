@@ -93,16 +93,31 @@ type build struct {
 	log      *slog.Logger
 	flags    buildFlags
 	progress func(builder.Progress)
+	store    func([]byte) (builder.Ref, error) // takes .torrents as they are made
 	report   buildReport
 }
 
 func newBuild(cfg *Config, src *gitsource.Source, log *slog.Logger) *build {
-	return &build{site: cfg.Site, trees: cfg.Trees, state: cfg.State, src: src, log: log}
+	return &build{site: cfg.Site, trees: cfg.Trees, state: cfg.State, src: src, log: log, store: forget}
 }
+
+// forget is the store of a build that will not be committed.
+func forget([]byte) (builder.Ref, error) { return builder.Ref{1}, nil }
 
 func (b *build) run(ctx context.Context) error {
 	begun := time.Now()
-	next, err := commitOnto(ctx, b.src, b.onto)
+	batch, err := b.src.Batch(ctx)
+	if err != nil {
+		return err
+	}
+	defer batch.Close()
+	if !b.flags.dryRun {
+		b.store = func(data []byte) (builder.Ref, error) {
+			id, err := batch.Blob(data)
+			return builder.Ref(id), err
+		}
+	}
+	next, err := commitWith(ctx, b.src, batch.Commit, b.onto)
 	if err != nil {
 		return err
 	}
@@ -135,7 +150,7 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 	}
 	res, err := builder.Build(ctx, builder.Options{
 		Site: b.site, Trees: b.trees, Manifest: m, Previous: previous, Metainfo: head.Metainfo,
-		Rehash: b.flags.rehash, AllowRemovals: b.flags.allowRemovals, Progress: b.progress,
+		Rehash: b.flags.rehash, AllowRemovals: b.flags.allowRemovals, Progress: b.progress, Store: b.store,
 	})
 	if res != nil {
 		// Before the limit: what it would advise is to undo the others' work.
@@ -185,6 +200,7 @@ func (b *build) note(head *gitsource.Revision, res *builder.Result) {
 // toCommit turns the builder's result into git's terms.
 func toCommit(site string, res *builder.Result) *gitsource.Commit {
 	c := &gitsource.Commit{Message: buildMessage(site, res.Diff), Delete: res.Delete}
+	c.Put = make([]gitsource.File, 0, len(res.Put))
 	for _, b := range res.Put {
 		mode := gitsource.Regular
 		switch b.Mode {
@@ -193,7 +209,7 @@ func toCommit(site string, res *builder.Result) *gitsource.Commit {
 		case builder.SymbolicLink:
 			mode = gitsource.Symlink
 		}
-		c.Put = append(c.Put, gitsource.File{Name: b.Name, Data: b.Data, Mode: mode})
+		c.Put = append(c.Put, gitsource.File{Name: b.Name, Data: b.Data, Blob: gitsource.BlobID(b.Ref), Mode: mode})
 	}
 	return c
 }

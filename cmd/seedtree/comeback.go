@@ -80,7 +80,7 @@ func (b *build) scan(ctx context.Context, m *manifests.Manifest, previous *gitso
 	}
 	res, err := builder.Build(ctx, builder.Options{
 		Site: b.site, Trees: b.trees, Manifest: m, Previous: listing, Metainfo: previous.Metainfo,
-		AllowRemovals: true, Progress: progress,
+		AllowRemovals: true, Progress: progress, Store: b.store,
 	})
 	if err != nil {
 		return nil, err

@@ -48,6 +48,13 @@ type change func(ctx context.Context, head *gitsource.Revision) (*gitsource.Comm
 // compare-and-swap: when somebody else was faster, everything is looked at
 // again from their commit on, never forced over it.
 func commitOnto(ctx context.Context, src *gitsource.Source, make change) (*gitsource.Revision, error) {
+	return commitWith(ctx, src, src.Commit, make)
+}
+
+// commitWith is commitOnto with commits made by a source or by a batch.
+func commitWith(ctx context.Context, src *gitsource.Source,
+	commit func(context.Context, *gitsource.Revision, gitsource.Commit) (*gitsource.Revision, error), make change,
+) (*gitsource.Revision, error) {
 	var moved error
 	for range attempts {
 		head, err := src.Fetch(ctx)
@@ -58,7 +65,7 @@ func commitOnto(ctx context.Context, src *gitsource.Source, make change) (*gitso
 		if err != nil || c == nil {
 			return nil, err
 		}
-		next, err := src.Commit(ctx, head, *c)
+		next, err := commit(ctx, head, *c)
 		if errors.Is(err, gitsource.ErrUnchanged) {
 			return nil, nil
 		}
