@@ -26,15 +26,16 @@ func rooms() map[string]room {
 		"apply/embedded":     {floor: 3, mayImport: []string{"internal/durable", "apply", "manifests", "internal/pki", "internal/pieces"}},
 		"apply/enginetest":   {floor: 3, mayImport: []string{"apply", "manifests"}, testsOnly: true},
 
-		"gitsource":        {floor: 2, mayImport: []string{"internal/durable", "manifests"}},
+		"gitsource":        {floor: 2, mayImport: []string{"internal/durable", "internal/signature", "manifests"}},
 		"builder":          {floor: 2, mayImport: []string{"manifests", "internal/pieces"}},
 		"apply":            {floor: 2, mayImport: []string{"manifests", "internal/pieces"}},
 		"internal/tracker": {floor: 2, mayImport: []string{"manifests", "internal/pki"}},
 
-		"manifests":        {floor: 1},
-		"internal/pki":     {floor: 1},
-		"internal/pieces":  {floor: 1},
-		"internal/durable": {floor: 1},
+		"manifests":          {floor: 1},
+		"internal/pki":       {floor: 1},
+		"internal/pieces":    {floor: 1},
+		"internal/durable":   {floor: 1},
+		"internal/signature": {floor: 1},
 
 		"internal/testkit":        {floor: 2, mayImport: []string{"manifests"}, testsOnly: true},
 		"internal/e2e":            {floor: 3, mayImport: []string{"internal/testkit", "manifests"}, testsOnly: true},
@@ -53,6 +54,8 @@ func foreign() map[string][]string {
 	return map[string][]string{
 		"github.com/go-git/go-git/v5":                           {"gitsource"},
 		"github.com/go-git/go-git/v5/plumbing/format/gitignore": {"gitsource", "builder"},
+		"github.com/hiddeco/sshsig":                             {"internal/signature"},
+		"github.com/ProtonMail/go-crypto":                       {"internal/signature"},
 		"github.com/anacrolix":                                  {"apply/embedded"},
 		"github.com/hekmon/transmissionrpc":                     {"apply/transmission"},
 		"github.com/spf13/cobra":                                {"cmd/seedtree", "cmd/torrent_tree"},
