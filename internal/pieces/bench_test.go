@@ -13,8 +13,8 @@ import (
 // instructions can do.
 func BenchmarkKernel(b *testing.B) {
 	data := randomBytes(chunkBytes, 1)
-	for _, c := range choices() {
-		for _, busy := range []int{1, 2, 3, 4, 16} {
+	for _, c := range append(choices(), hiddenChoices()...) {
+		for _, busy := range []int{1, 2, 3, 4, 5, 6, 7, 8, 16} {
 			k := c.make()
 			if busy > k.lanes() {
 				continue

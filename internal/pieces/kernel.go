@@ -2,6 +2,7 @@ package pieces
 
 import (
 	"crypto/sha1" //nolint:gosec // BEP 3 fixes the hash
+	"encoding/binary"
 	"fmt"
 	"hash"
 	"strings"
@@ -17,13 +18,34 @@ const Variable = "SEEDTREE_SHA1"
 type kernel interface {
 	// lanes is the number of streams; it never changes.
 	lanes() int
+	// end returns the last chunk of a stream of so many bytes, which may be
+	// empty, as write wants it: it may grow by up to endBytes, in place.
+	end(chunk []byte, length int64) []byte
 	// write appends bytes from the front of chunks[i] to the stream of lane i
 	// and cuts them off; an empty chunk leaves the lane as it is. It may stop
 	// as soon as one chunk is used up, so that the lane can be filled again.
-	// Chunks are a multiple of 64 bytes long unless they end their stream.
+	// Chunks are a multiple of 64 bytes long, but for what end returns.
 	write(chunks [][]byte)
 	// sum stores the lane's digest in dst[:HashSize] and starts a new stream.
 	sum(lane int, dst []byte)
+}
+
+const (
+	block = sha1.BlockSize
+	// endBytes is the most that ends a stream: a one, zeros to the end of the
+	// block after the next eight bytes, and the length.
+	endBytes = block + 8
+)
+
+// padded ends a stream of so many bytes the way FIPS 180-4 ends a message.
+func padded(chunk []byte, length int64) []byte {
+	n := len(chunk)
+	end := (n + 8 + block) / block * block
+	chunk = chunk[:end]
+	clear(chunk[n:])
+	chunk[n] = 0x80
+	binary.BigEndian.PutUint64(chunk[end-8:], uint64(length)<<3)
+	return chunk
 }
 
 // choice is one way to hash.
@@ -72,6 +94,8 @@ type plainKernel struct{ h hash.Hash }
 func newPlainKernel() kernel { return &plainKernel{sha1.New()} } //nolint:gosec // see above
 
 func (k *plainKernel) lanes() int { return 1 }
+
+func (k *plainKernel) end(chunk []byte, _ int64) []byte { return chunk }
 
 func (k *plainKernel) write(chunks [][]byte) {
 	k.h.Write(chunks[0])

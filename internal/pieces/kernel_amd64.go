@@ -3,163 +3,80 @@
 package pieces
 
 import (
-	"crypto/sha1" //nolint:gosec // BEP 3 fixes the hash
-	"encoding"
 	"encoding/binary"
-	"hash"
-	"math"
-	"math/bits"
-	"strings"
 
 	"golang.org/x/sys/cpu"
 )
 
-//go:generate go run -C avo . -out ../sha1x16_amd64.s -stubs ../sha1x16_amd64.go -pkg pieces
+//go:generate go run -C avo . -out ../blocks_amd64.s -stubs ../blocks_amd64.go -pkg pieces
 
 // vectorChoices looks at the processor and at what the operating system saves
 // of its registers.
 func vectorChoices() []choice {
-	// A frozen state that looks unlike this one could not be handed to and fro.
-	if !cpu.X86.HasAVX512F || !cpu.X86.HasAVX512BW || !strings.HasPrefix(string(freeze(sha1.New(), nil)), frozenStart) { //nolint:gosec // see above
-		return nil
+	var all []choice
+	shani := hasSHA()
+	switch wide := cpu.X86.HasAVX512F && cpu.X86.HasAVX512BW; {
+	case wide && shani:
+		all = append(all, choice{"avx512", newWideKernel})
+	case wide:
+		all = append(all, choice{"avx512", newWideKernelWithoutSHA})
 	}
-	return []choice{{"avx512", newWideKernel}}
+	if shani {
+		all = append(all, choice{"shani", newPairKernel})
+	}
+	return all
 }
 
-const (
-	wide  = 16 // 32-bit columns of a 512-bit register
-	block = sha1.BlockSize
-	// fewLanes are hashed one after the other: a step of the vector kernel
-	// takes as long for one lane as for sixteen.
-	fewLanes = 2
-)
-
-// The frozen state of crypto/sha1: a magic number, the five words of the state,
-// an unfinished block and the length, numbers big-endian.
-const (
-	frozenMagic = "sha\x01"
-	frozenStart = frozenMagic + "\x67\x45\x23\x01"
-	frozenBytes = len(frozenMagic) + HashSize + block + 8
-)
-
-// freeze appends the state of h, which every hash of the standard library can
-// give away and take back.
-func freeze(h hash.Hash, to []byte) []byte {
-	b, err := h.(encoding.BinaryAppender).AppendBinary(to)
-	if err != nil {
-		panic("pieces: crypto/sha1 does not give its state away: " + err.Error())
-	}
-	return b
+func hasSHA() bool {
+	const sha = 1 << 29
+	return features7()&sha != 0 && cpu.X86.HasSSSE3 && cpu.X86.HasSSE41
 }
 
-// wideKernel hashes sixteen streams side by side, word i of each in one vector
-// register. Whole blocks go through the registers; the end of a stream, and
-// streams that have too few neighbours, go through crypto/sha1.
-type wideKernel struct {
-	state  [5][wide]uint32 // word i of each lane
-	start  [5]uint32       // the same of an empty stream
-	length [wide]uint64    // bytes in state, whole blocks
-	tail   [wide][]byte    // the bytes after them, once the stream has ended
-	data   [wide]*byte
-	h      hash.Hash
-	frozen []byte // of h, to copy states through
+// state is the five words of a stream between two blocks.
+type state = [HashSize / 4]uint32
+
+// initial is the state of an empty stream (FIPS 180-4, 5.3.1).
+func initial() state {
+	return state{0x67452301, 0xefcdab89, 0x98badcfe, 0x10325476, 0xc3d2e1f0}
 }
 
-func newWideKernel() kernel {
-	k := &wideKernel{h: sha1.New()} //nolint:gosec // see above
-	k.frozen = freeze(k.h, make([]byte, 0, frozenBytes))
-	for i := range k.start {
-		k.start[i] = binary.BigEndian.Uint32(k.word(i))
+// couple hashes the whole blocks of a, and of b, which is as long or empty.
+func couple(s *[2]state, a, b []byte) {
+	if len(b) == 0 {
+		blocks1(&s[0], &a[0], len(a)/block)
+		return
 	}
-	tails := make([]byte, wide*block)
-	for lane := range wide {
-		k.tail[lane] = tails[lane*block : lane*block : (lane+1)*block]
-		k.reset(lane)
-	}
-	return k
+	blocks2(&s[0], &s[1], &a[0], &b[0], len(a)/block)
 }
 
-func (k *wideKernel) lanes() int { return wide }
+// pairKernel hashes two streams side by side with the SHA instructions.
+type pairKernel struct{ s [2]state }
 
-func (k *wideKernel) write(chunks [][]byte) {
-	var busy uint16
-	blocks := math.MaxInt
-	for i, c := range chunks {
-		if len(c) >= block {
-			busy |= 1 << i
-			blocks = min(blocks, len(c)/block)
-		}
-	}
-	if bits.OnesCount16(busy) > fewLanes {
-		k.together(chunks, busy, blocks)
-	} else {
-		k.oneByOne(chunks)
-	}
-	for i, c := range chunks {
-		if len(c) < block && len(c) > 0 {
-			k.tail[i] = append(k.tail[i], c...)
-			chunks[i] = nil
-		}
+func newPairKernel() kernel { return &pairKernel{[2]state{initial(), initial()}} }
+
+func (k *pairKernel) lanes() int { return len(k.s) }
+
+func (k *pairKernel) end(chunk []byte, length int64) []byte { return padded(chunk, length) }
+
+func (k *pairKernel) write(chunks [][]byte) {
+	a, b := chunks[0], chunks[1]
+	switch {
+	case len(a) > 0 && len(b) > 0:
+		n := min(len(a), len(b))
+		couple(&k.s, a[:n], b[:n])
+		chunks[0], chunks[1] = a[n:], b[n:]
+	case len(a) > 0:
+		blocks1(&k.s[0], &a[0], len(a)/block)
+		chunks[0] = nil
+	case len(b) > 0:
+		blocks1(&k.s[1], &b[0], len(b)/block)
+		chunks[1] = nil
 	}
 }
 
-// together hashes so many blocks of each busy lane.
-func (k *wideKernel) together(chunks [][]byte, busy uint16, blocks int) {
-	readable := &chunks[bits.TrailingZeros16(busy)][0]
-	for i, c := range chunks {
-		k.data[i] = readable // for an idle lane anything that is long enough
-		if busy&(1<<i) != 0 {
-			k.data[i] = &c[0]
-			k.length[i] += uint64(blocks * block)
-			chunks[i] = c[blocks*block:]
-		}
+func (k *pairKernel) sum(lane int, dst []byte) {
+	for i, w := range k.s[lane] {
+		binary.BigEndian.PutUint32(dst[4*i:], w)
 	}
-	blocks16(&k.state, &k.data, blocks, busy)
-}
-
-// oneByOne hashes all whole blocks of each lane.
-func (k *wideKernel) oneByOne(chunks [][]byte) {
-	for i, c := range chunks {
-		n := len(c) / block * block
-		if n == 0 {
-			continue
-		}
-		k.thaw(i)
-		k.h.Write(c[:n])
-		k.frozen = freeze(k.h, k.frozen[:0])
-		for j := range k.state {
-			k.state[j][i] = binary.BigEndian.Uint32(k.word(j))
-		}
-		k.length[i] += uint64(n)
-		chunks[i] = c[n:]
-	}
-}
-
-func (k *wideKernel) sum(lane int, dst []byte) {
-	k.thaw(lane)
-	k.h.Write(k.tail[lane])
-	k.h.Sum(dst[:0])
-	k.reset(lane)
-}
-
-// thaw makes h the stream of a lane, without its tail.
-func (k *wideKernel) thaw(lane int) {
-	for i := range k.state {
-		binary.BigEndian.PutUint32(k.word(i), k.state[i][lane])
-	}
-	binary.BigEndian.PutUint64(k.frozen[frozenBytes-8:], k.length[lane])
-	if err := k.h.(encoding.BinaryUnmarshaler).UnmarshalBinary(k.frozen); err != nil {
-		panic("pieces: crypto/sha1 does not take its state back: " + err.Error())
-	}
-}
-
-// word is where word i of the state stands in frozen.
-func (k *wideKernel) word(i int) []byte { return k.frozen[len(frozenMagic)+4*i:] }
-
-func (k *wideKernel) reset(lane int) {
-	for i, w := range k.start {
-		k.state[i][lane] = w
-	}
-	k.length[lane] = 0
-	k.tail[lane] = k.tail[lane][:0]
+	k.s[lane] = initial()
 }

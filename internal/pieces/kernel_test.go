@@ -13,7 +13,25 @@ import (
 type feeding struct {
 	data  []byte
 	given int // bytes of data handed out as chunks
+	ended bool
 	id    int
+}
+
+// chunk hands out the next so many bytes, at an address as odd as can be.
+func (f *feeding) chunk(k kernel, n int, rng *rand.Rand) []byte {
+	n = min(n, len(f.data)-f.given)
+	off := rng.IntN(65)
+	buf := make([]byte, off+n, off+n+endBytes)[off:]
+	copy(buf, f.data[f.given:])
+	if f.given += n; f.given == len(f.data) {
+		f.ended = true
+		// Whatever stands behind the chunk is not part of it.
+		for i, rest := 0, buf[n:cap(buf)]; i < len(rest); i++ {
+			rest[i] = 0xa5
+		}
+		return k.end(buf, int64(len(f.data)))
+	}
+	return buf
 }
 
 // juggle runs streams through a kernel the way a scheduler at its worst could:
@@ -28,9 +46,8 @@ func juggle(k kernel, streams [][]byte, rng *rand.Rand) error {
 				lanes[i] = &feeding{data: streams[next], id: next}
 				next++
 			}
-			if l := lanes[i]; l != nil && len(chunks[i]) == 0 && rng.IntN(4) > 0 {
-				end := min(len(l.data), l.given+64*(1+rng.IntN(9)))
-				chunks[i], l.given = l.data[l.given:end], end
+			if l := lanes[i]; l != nil && len(chunks[i]) == 0 && !l.ended && rng.IntN(4) > 0 {
+				chunks[i] = l.chunk(k, 64*(1+rng.IntN(9)), rng)
 			}
 		}
 		waiting := 0
@@ -45,7 +62,7 @@ func juggle(k kernel, streams [][]byte, rng *rand.Rand) error {
 			return fmt.Errorf("write took nothing of what it was given")
 		}
 		for i, l := range lanes {
-			if l == nil || l.given < len(l.data) || len(chunks[i]) > 0 {
+			if l == nil || !l.ended || len(chunks[i]) > 0 {
 				continue
 			}
 			var got [HashSize]byte
@@ -60,9 +77,16 @@ func juggle(k kernel, streams [][]byte, rng *rand.Rand) error {
 	return nil
 }
 
+// writeAll writes until every chunk is used up.
+func writeAll(k kernel, chunks [][]byte) {
+	for slices.ContainsFunc(chunks, func(c []byte) bool { return len(c) > 0 }) {
+		k.write(chunks)
+	}
+}
+
 func onEachKernel(t *testing.T, test func(*testing.T, func() kernel)) {
 	t.Helper()
-	for _, c := range choices() {
+	for _, c := range append(choices(), hiddenChoices()...) {
 		t.Run(c.name, func(t *testing.T) { test(t, c.make) })
 	}
 }
@@ -118,22 +142,24 @@ func TestIdleLanesKeepTheirState(t *testing.T) {
 				for i := range n {
 					chunks[i] = heads[128*i : 128*i+64]
 				}
-				k.write(chunks)
+				writeAll(k, chunks)
 				for i := range busy {
 					chunks[(first+i)%n] = noise
 				}
-				k.write(chunks)
+				writeAll(k, chunks)
 				for i := range n {
 					want := slices.Clone(heads[128*i : 128*i+64])
 					if (i-first+n)%n < busy {
 						want = append(want, noise...)
 					} else {
-						chunks[i] = heads[128*i+64 : 128*i+128-i]
-						want = append(want, chunks[i]...)
+						want = append(want, heads[128*i+64:128*i+128-i]...)
 					}
-					for len(chunks[i]) > 0 {
-						k.write(chunks)
+					rest := append(make([]byte, 0, block+endBytes), want[64*((len(want)-1)/64):]...)
+					if (i-first+n)%n < busy {
+						rest = rest[:0]
 					}
+					chunks[i] = k.end(rest, int64(len(want)))
+					writeAll(k, chunks)
 					var got [HashSize]byte
 					k.sum(i, got[:])
 					if got != sha1.Sum(want) {
@@ -158,12 +184,14 @@ func TestKernelLongStream(t *testing.T) {
 		chunks := make([][]byte, k.lanes())
 		lane := len(chunks) / 2
 		for n := 0; n < length; n += len(data) {
-			for i := range chunks {
-				chunks[i] = data[:min(len(data), length-n)]
+			chunks[0] = data // company, of any length
+			chunks[lane] = data[:min(len(data), length-n)]
+			if n+len(data) >= length {
+				clear(chunks)
+				last := append(make([]byte, 0, len(data)+endBytes), data[:length-n]...)
+				chunks[lane] = k.end(last, length)
 			}
-			for len(chunks[lane]) > 0 {
-				k.write(chunks)
-			}
+			writeAll(k, chunks)
 		}
 		var got [HashSize]byte
 		k.sum(lane, got[:])
@@ -178,7 +206,7 @@ func FuzzKernels(f *testing.F) {
 	f.Add([]byte{}, uint64(2), uint8(17))
 	f.Add(randomBytes(64*64, 2), uint64(3), uint8(40))
 	f.Fuzz(func(t *testing.T, data []byte, seed uint64, n uint8) {
-		for _, c := range choices() {
+		for _, c := range append(choices(), hiddenChoices()...) {
 			rng := rand.New(rand.NewPCG(seed, 0))
 			var streams [][]byte
 			for range n {

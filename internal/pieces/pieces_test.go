@@ -38,6 +38,8 @@ func newLanesKernel(n int) kernel {
 
 func (k *lanesKernel) lanes() int { return len(k.hashes) }
 
+func (k *lanesKernel) end(chunk []byte, _ int64) []byte { return chunk }
+
 // write takes whole blocks from all lanes until one has used up its chunk.
 func (k *lanesKernel) write(chunks [][]byte) {
 	shortest := math.MaxInt
@@ -69,7 +71,7 @@ func (k *lanesKernel) sum(lane int, dst []byte) {
 // pools returns every kind of pool the tests go through.
 func pools() map[string]*Pool {
 	out := map[string]*Pool{}
-	for _, c := range choices() {
+	for _, c := range append(choices(), hiddenChoices()...) {
 		for _, workers := range []int{1, 3} {
 			p := New(workers)
 			p.newKernel = c.make

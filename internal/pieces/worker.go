@@ -18,7 +18,7 @@ type lane struct {
 	piece int
 	at    int64  // next byte to read
 	end   int64  // first byte after the piece
-	buf   []byte // made when the lane is first used: most calls for one file need few lanes
+	buf   []byte // a chunk and its end; made when the lane is first used: most calls for one file need few lanes
 }
 
 // worker keeps the lanes of one kernel filled with pieces of whatever file
@@ -73,7 +73,7 @@ func (w *worker) fill() {
 		l.at = int64(piece) * j.file.PieceLength
 		l.end = l.at + j.size(piece)
 		if l.buf == nil {
-			l.buf = make([]byte, chunkBytes)
+			l.buf = make([]byte, chunkBytes+endBytes)
 		}
 		w.busy++
 	}
@@ -143,14 +143,16 @@ func (w *worker) read() {
 		if len(w.chunks[i]) > 0 {
 			continue
 		}
-		buf := l.buf[:min(int64(len(l.buf)), l.end-l.at)]
+		buf := l.buf[:min(chunkBytes, l.end-l.at)]
 		n, err := l.job.f.ReadAt(buf, l.at)
 		if n < len(buf) {
 			l.job.fail(readError(l.job, l.at+int64(n), err))
 			continue
 		}
 		w.chunks[i] = buf
-		l.at += int64(n)
+		if l.at += int64(n); l.at == l.end {
+			w.chunks[i] = w.kernel.end(buf, l.job.size(l.piece))
+		}
 		for _, c := range w.s.pool.counters {
 			c.Add(int64(n))
 		}
