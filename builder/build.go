@@ -50,6 +50,9 @@ type build struct {
 	found   findings
 	counts  counters
 	abort   context.CancelCauseFunc // ends the build with an error
+
+	resumedFiles int
+	resumedBytes int64
 }
 
 // counters are read by the progress report while the build goes on.
@@ -161,11 +164,11 @@ func (b *build) takeOver(c *candidate) bool {
 
 // hash reads what the listing does not know.
 func (b *build) hash(ctx context.Context) error {
-	files := b.found.readable(b.fail)
+	files := b.resume(ctx, b.found.readable(b.fail))
 	for _, c := range files {
-		b.counts.bytesTotal.Add(c.info.Size())
+		b.counts.bytesTotal.Add(c.info.Size() - partBytes(c.part))
 	}
 	b.counts.filesTotal.Store(int64(len(files)))
-	h := &hasher{pool: b.Pool.Counting(&b.counts.bytes), clock: b.Clock, fail: b.fail, emit: b.emit}
+	h := &hasher{pool: b.Pool.Counting(&b.counts.bytes), clock: b.Clock, fail: b.fail, emit: b.emit, journal: b.Journal}
 	return h.run(ctx, files)
 }

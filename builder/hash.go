@@ -36,8 +36,9 @@ type hasher struct {
 	pool  *pieces.Pool
 	clock func() time.Time
 	// emit gets every file that was read whole and unchanged.
-	emit func(*candidate, manifests.Metainfo, fs.FileMode)
-	fail func(*candidate, error)
+	emit    func(*candidate, manifests.Metainfo, fs.FileInfo)
+	fail    func(*candidate, error)
+	journal *Journal // nil: none
 }
 
 // run hashes in rounds: what is too young or changed while it was read comes
@@ -110,20 +111,17 @@ func sleep(ctx context.Context, d time.Duration) error {
 func (h *hasher) round(ctx context.Context, files []*candidate) (again []*candidate, err error) {
 	r := &round{}
 	defer r.close()
-	err = h.pool.Hash(ctx, r.open(files), func(f *pieces.File, sum pieces.Sum) {
+	err = h.pool.Hash(ctx, r.open(files, h.journal), func(f *pieces.File, sum pieces.Sum) {
 		w := f.Tag.(*work)
 		c := w.c
 		if sum.Err == nil {
 			sum.Err = w.verify(sum.Info)
 		}
 		w.dir.release()
+		h.journal.ended(c)
 		switch {
 		case sum.Err == nil:
-			m := manifests.Metainfo{
-				Tree: c.src.tree, Path: c.path, Length: f.Length, PieceLength: f.PieceLength,
-				Pieces: sum.Pieces, ModTime: sum.Info.ModTime(),
-			}
-			h.emit(c, m, sum.Info.Mode())
+			h.emit(c, c.metainfo(sum.Info, sum.Pieces), sum.Info)
 		case !errors.Is(sum.Err, pieces.ErrChanged) && !errors.Is(sum.Err, fs.ErrNotExist):
 			h.fail(c, sum.Err)
 		case h.worthAnother(c, sum.Err):
@@ -131,6 +129,14 @@ func (h *hasher) round(ctx context.Context, files []*candidate) (again []*candid
 		}
 	})
 	return again, err
+}
+
+// metainfo is what a file's pieces make, as it was when they were read.
+func (c *candidate) metainfo(info fs.FileInfo, sums []byte) manifests.Metainfo {
+	return manifests.Metainfo{
+		Tree: c.src.tree, Path: c.path, Length: info.Size(), PieceLength: manifests.PieceLength(info.Size()),
+		Pieces: sums, ModTime: info.ModTime(),
+	}
 }
 
 // worthAnother looks at a file that changed, and reports it when it cannot
@@ -199,7 +205,7 @@ func (r *round) close() {
 
 // open turns candidates into files for the pool. Files of one directory come
 // in a row, so each directory is opened once and files relative to it.
-func (r *round) open(files []*candidate) iter.Seq[*pieces.File] {
+func (r *round) open(files []*candidate, j *Journal) iter.Seq[*pieces.File] {
 	return func(yield func(*pieces.File) bool) {
 		var (
 			dir *openDir
@@ -220,7 +226,7 @@ func (r *round) open(files []*candidate) iter.Seq[*pieces.File] {
 				dir, src, at = r.openDir(c.src, parent), c.src, parent
 			}
 			dir.refs.Add(1)
-			if !yield(dir.file(c)) {
+			if !yield(dir.file(c, j)) {
 				return
 			}
 		}
@@ -238,12 +244,12 @@ func (r *round) openDir(src *source, at manifests.Path) *openDir {
 	return d
 }
 
-func (d *openDir) file(c *candidate) *pieces.File {
+func (d *openDir) file(c *candidate, j *Journal) *pieces.File {
 	length := c.info.Size()
 	w := &work{c: c, dir: d}
 	return &pieces.File{
 		Name: c.key().String(), Length: length, PieceLength: manifests.PieceLength(length), Tag: w,
-		Open: w.open,
+		Open: w.open, Resume: j.begun(c),
 	}
 }
 
@@ -261,7 +267,7 @@ func (w *work) open() (pieces.Handle, error) {
 	}
 	info, err := f.Stat()
 	// Another stamp may be a young one, which split has not seen.
-	if err == nil && !info.ModTime().Equal(w.c.info.ModTime()) {
+	if err == nil && (!info.ModTime().Equal(w.c.info.ModTime()) || !w.c.resumes(info)) {
 		err = fmt.Errorf("%w: it was written", pieces.ErrChanged)
 	}
 	if err != nil {

@@ -40,6 +40,10 @@ type Options struct {
 	// later; its own error ends the build. nil: Blob.Data carries them.
 	Store func(data []byte) (Ref, error)
 
+	// Journal keeps what is hashed for the next build, should this one not come
+	// to its end; what it holds already is not read again. nil: none.
+	Journal *Journal
+
 	Rehash        bool // read every file, whatever the listing says
 	AllowRemovals bool // somebody looked at the removals and wants them
 	Workers       int  // that hash; 0: all cores
@@ -70,9 +74,11 @@ type Result struct {
 	// Failed could not be read. What Previous says of them is kept.
 	Failed []Failure
 
-	HashedFiles int
-	HashedBytes int64
-	BytesTotal  int64 // of all listed files
+	HashedFiles  int
+	HashedBytes  int64
+	ResumedFiles int // not read, since an interrupted build had
+	ResumedBytes int64
+	BytesTotal   int64 // of all listed files
 }
 
 // Skip is a place in a source and what is the matter with it.

@@ -12,14 +12,22 @@ import (
 	"seedtree/manifests"
 )
 
-// emit lists a file that was read.
-func (b *build) emit(c *candidate, m manifests.Metainfo, mode fs.FileMode) {
+// emit takes a file that was read.
+func (b *build) emit(c *candidate, m manifests.Metainfo, info fs.FileInfo) {
+	if b.Journal != nil {
+		b.Journal.add(record{key: c.key(), stamp: stampOf(info), sums: m.Pieces})
+	}
+	b.list(m, info.Mode())
+	b.counts.files.Add(1)
+}
+
+// list adds a file whose pieces are known.
+func (b *build) list(m manifests.Metainfo, mode fs.FileMode) {
 	e := m.Entry(executable(mode))
 	b.found.entries = append(b.found.entries, e)
 	if old, ok := b.Previous.Get(e.Key()); !ok || !old.Equal(e) {
 		b.keep(e.Key(), m.Encode())
 	}
-	b.counts.files.Add(1)
 }
 
 // keep remembers a .torrent that goes to the catalog, or has it stored.
@@ -52,6 +60,7 @@ func (b *build) result() (*Result, error) {
 	r := &Result{
 		Listing: next, Diff: b.Previous.Diff(next), Skipped: b.found.skipped, Failed: b.found.failed,
 		HashedFiles: int(b.counts.files.Load()), HashedBytes: b.counts.bytes.Load(), BytesTotal: next.Bytes(),
+		ResumedFiles: b.resumedFiles, ResumedBytes: b.resumedBytes,
 	}
 	slices.SortFunc(r.Failed, func(x, y Failure) int { return x.Key.Compare(y.Key) })
 	slices.SortFunc(r.Skipped, func(x, y Skip) int { return x.Key.Compare(y.Key) })

@@ -19,7 +19,8 @@ type candidate struct {
 	info fs.FileInfo // as last seen
 	// tries counts how often it changed under the reader.
 	tries int
-	aged  bool // its time stamp was waited for
+	aged  bool           // its time stamp was waited for
+	part  *pieces.Resume // of a large file: the pieces that were read
 }
 
 func (c *candidate) key() manifests.Key { return manifests.Key{Tree: c.src.tree, Path: c.path} }

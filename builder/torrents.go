@@ -50,7 +50,7 @@ func Torrents(ctx context.Context, o TorrentOptions, made func(manifests.Metainf
 	}
 	h := &hasher{
 		pool: pieces.New(o.Workers), clock: time.Now,
-		emit: func(_ *candidate, m manifests.Metainfo, _ fs.FileMode) { made(m) },
+		emit: func(_ *candidate, m manifests.Metainfo, _ fs.FileInfo) { made(m) },
 		fail: func(c *candidate, err error) { out.failed = append(out.failed, Failure{c.key(), cause(err)}) },
 	}
 	return out.skipped, out.failed, h.run(ctx, out.readable(h.fail))

@@ -22,18 +22,21 @@ type buildFlags struct {
 
 // buildReport is what one build did.
 type buildReport struct {
-	Parent      string            `json:"parent"`
-	Revision    string            `json:"revision,omitempty"` // "" when nothing was committed
-	Counts      diffCounts        `json:"counts"`
-	Changes     []changeLine      `json:"changes"`
-	Entries     int               `json:"entries"`
-	Bytes       int64             `json:"bytes"`
-	HashedFiles int               `json:"hashedFiles"`
-	HashedBytes int64             `json:"hashedBytes"`
-	Skipped     map[string]string `json:"skipped,omitempty"`
-	Warnings    map[string]string `json:"warnings,omitempty"`
-	Failed      map[string]string `json:"failed,omitempty"`
-	Seconds     float64           `json:"seconds"`
+	Parent      string       `json:"parent"`
+	Revision    string       `json:"revision,omitempty"` // "" when nothing was committed
+	Counts      diffCounts   `json:"counts"`
+	Changes     []changeLine `json:"changes"`
+	Entries     int          `json:"entries"`
+	Bytes       int64        `json:"bytes"`
+	HashedFiles int          `json:"hashedFiles"`
+	HashedBytes int64        `json:"hashedBytes"`
+	// Resumed was not read: an interrupted build had.
+	ResumedFiles int               `json:"resumedFiles,omitempty"`
+	ResumedBytes int64             `json:"resumedBytes,omitempty"`
+	Skipped      map[string]string `json:"skipped,omitempty"`
+	Warnings     map[string]string `json:"warnings,omitempty"`
+	Failed       map[string]string `json:"failed,omitempty"`
+	Seconds      float64           `json:"seconds"`
 }
 
 func (a *app) buildCommand() *cobra.Command {
@@ -74,6 +77,9 @@ func (a *app) build(ctx context.Context, flags buildFlags) error {
 	b.flags, b.progress = flags, bar.update
 	err = b.run(ctx)
 	bar.done()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return b.interrupted()
+	}
 	if err != nil && !errors.Is(err, errPartial) {
 		return err
 	}
@@ -94,6 +100,8 @@ type build struct {
 	flags    buildFlags
 	progress func(builder.Progress)
 	store    func([]byte) (builder.Ref, error) // takes .torrents as they are made
+	journal  *builder.Journal
+	hashed   builder.Progress // how far it came
 	report   buildReport
 }
 
@@ -117,7 +125,9 @@ func (b *build) run(ctx context.Context) error {
 			return builder.Ref(id), err
 		}
 	}
+	b.journal = builder.OpenJournal(b.journalPath(), b.site, b.trees)
 	next, err := commitWith(ctx, b.src, batch.Commit, b.onto)
+	b.settle(err == nil && (b.flags.rehash || !b.flags.dryRun))
 	if err != nil {
 		return err
 	}
@@ -150,7 +160,8 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 	}
 	res, err := builder.Build(ctx, builder.Options{
 		Site: b.site, Trees: b.trees, Manifest: m, Previous: previous, Metainfo: head.Metainfo,
-		Rehash: b.flags.rehash, AllowRemovals: b.flags.allowRemovals, Progress: b.progress, Store: b.store,
+		Rehash: b.flags.rehash, AllowRemovals: b.flags.allowRemovals, Progress: b.progressed, Store: b.store,
+		Journal: b.journal,
 	})
 	if res != nil {
 		// Before the limit: what it would advise is to undo the others' work.
@@ -184,6 +195,7 @@ func (b *build) note(head *gitsource.Revision, res *builder.Result) {
 		Parent: head.ID(), Counts: countDiff(res.Diff), Changes: changeLines(res.Diff),
 		Entries: res.Listing.Len(), Bytes: res.Listing.Bytes(),
 		HashedFiles: hashed + res.HashedFiles, HashedBytes: hashedBytes + res.HashedBytes,
+		ResumedFiles: max(res.ResumedFiles-hashed, 0), ResumedBytes: max(res.ResumedBytes-hashedBytes, 0),
 		Skipped: map[string]string{}, Warnings: map[string]string{}, Failed: map[string]string{},
 	}
 	for _, s := range res.Warnings {
@@ -249,4 +261,7 @@ func (r *buildReport) write(w io.Writer, dryRun bool) {
 	}
 	fmt.Fprintf(w, "%s entries, %s; hashed %s files, %s in %.1f s\n", comma(r.Entries), bytesText(r.Bytes),
 		comma(r.HashedFiles), bytesText(r.HashedBytes), r.Seconds)
+	if r.ResumedBytes > 0 {
+		fmt.Fprintf(w, "an interrupted build had hashed %s files, %s already\n", comma(r.ResumedFiles), bytesText(r.ResumedBytes))
+	}
 }

@@ -3,6 +3,7 @@ package pieces
 import (
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 )
 
@@ -24,6 +25,8 @@ type Resume struct {
 
 // begin makes room for n pieces, or checks that what is there is for so many.
 func (r *Resume) begin(n int64, info fs.FileInfo) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if len(r.Sums) == 0 && len(r.Done) == 0 {
 		r.Sums, r.Done = make([]byte, n*HashSize), make([]byte, (n+7)/8)
 	}
@@ -47,8 +50,23 @@ func (r *Resume) mark(piece int) {
 // void forgets all pieces: they are of a file that is no more.
 func (r *Resume) void() {
 	if r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		clear(r.Done)
 	}
+}
+
+// Snapshot copies what is known so far, also while the file is hashed.
+func (r *Resume) Snapshot() *Resume {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := &Resume{Info: r.Info, Sums: make([]byte, len(r.Sums)), Done: slices.Clone(r.Done)}
+	for i := range len(r.Sums) / HashSize {
+		if r.Done[i/8]&(0x80>>(i%8)) != 0 { // a worker may be at the others
+			copy(s.Sums[i*HashSize:], r.Sums[i*HashSize:(i+1)*HashSize])
+		}
+	}
+	return s
 }
 
 // missing returns the next run of pieces not marked, from the given one on and
