@@ -38,11 +38,17 @@ var (
 
 // RewoundError says from where to where the remote's branch jumped.
 // To is empty when the branch was deleted.
-type RewoundError struct{ From, To string }
+type RewoundError struct {
+	From, To string
+	Behind   bool // To is an older revision of the same history
+}
 
 func (e *RewoundError) Error() string {
-	if e.To == "" {
+	switch {
+	case e.To == "":
 		return fmt.Sprintf("%v: the branch is gone, %s was its head", ErrRewound, e.From)
+	case e.Behind:
+		return fmt.Sprintf("%v: its head %s is older than %s, which was here before", ErrRewound, e.To, e.From)
 	}
 	return fmt.Sprintf("%v: its head %s does not descend from %s, which was here before", ErrRewound, e.To, e.From)
 }

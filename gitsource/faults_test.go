@@ -218,7 +218,11 @@ const fetchForChild = "GITSOURCE_TEST_FETCH"
 
 // childFetch is the whole life of that process.
 func childFetch(dir string) int {
-	s, err := Open(Config{URLs: []string{os.Getenv("GITSOURCE_TEST_URL")}, Dir: dir})
+	cfg := Config{URLs: []string{os.Getenv("GITSOURCE_TEST_URL")}, Dir: dir, Timeout: 20 * time.Second}
+	if ca := os.Getenv("GITSOURCE_TEST_CA"); ca != "" {
+		cfg.HTTPS = HTTPS{Username: "seed", PasswordFile: os.Getenv("GITSOURCE_TEST_PASSWORD"), CAFile: ca}
+	}
+	s, err := Open(cfg)
 	switch {
 	case err != nil:
 	case os.Getenv(batchForChild) != "":

@@ -44,27 +44,28 @@ func (s *Source) healing(ctx context.Context, do func() error) error {
 }
 
 func (s *Source) fetch(ctx context.Context) (*Revision, error) {
-	head, err := s.fetchObjects(ctx)
-	if err != nil {
+	var head hash
+	err := s.each(s.remotes, func(r remote) (err error) {
+		if head, err = s.fetchObjects(ctx, r); err != nil {
+			return err
+		}
+		return s.forward(ctx, head)
+	})
+	var rewound *RewoundError
+	if s.remade && errors.As(err, &rewound) {
+		// The objects are whole; only history is in question.
+		st, openErr := s.open()
+		if openErr != nil {
+			return nil, openErr
+		}
+		s.st.Gone = !st.has(s.st.tip())
+		err = errors.Join(err, s.save())
+	}
+	if errors.Is(err, ErrRewound) || errors.Is(err, ErrDamaged) {
 		return nil, err
 	}
-	st, err := s.open()
 	if err != nil {
-		return nil, err
-	}
-	if tip := s.st.tip(); !tip.IsZero() && tip != head {
-		forward, err := descends(ctx, st, head, tip)
-		if err != nil {
-			return nil, err
-		}
-		if !forward {
-			if s.remade {
-				// The objects are whole; only history is in question.
-				s.st.Gone = !st.has(tip)
-				err = s.save()
-			}
-			return nil, errors.Join(&RewoundError{From: tip.String(), To: head.String()}, err)
-		}
+		return nil, fmt.Errorf("fetch the catalog: %w", err)
 	}
 	rev, err := s.revision(head)
 	if err != nil {
@@ -79,8 +80,29 @@ func (s *Source) fetch(ctx context.Context) (*Revision, error) {
 	return rev, nil
 }
 
-// fetchObjects brings the branch's head and all it needs into the mirror.
-func (s *Source) fetchObjects(ctx context.Context) (head hash, err error) {
+// forward fails unless a head that was just fetched is the tip or descends from it.
+func (s *Source) forward(ctx context.Context, head hash) error {
+	tip := s.st.tip()
+	if tip.IsZero() || tip == head {
+		return nil
+	}
+	st, err := s.open()
+	if err != nil {
+		return err
+	}
+	forward, err := descends(ctx, st, head, tip)
+	if err != nil || forward {
+		return err
+	}
+	rewound := &RewoundError{From: tip.String(), To: head.String()}
+	if st.has(tip) {
+		rewound.Behind, err = descends(ctx, st, tip, head)
+	}
+	return errors.Join(rewound, err)
+}
+
+// fetchObjects brings the head of a remote's branch and all it needs into the mirror.
+func (s *Source) fetchObjects(ctx context.Context, r remote) (head hash, err error) {
 	if s.st.Damaged != "" {
 		return head, fmt.Errorf("%w: %s", ErrDamaged, s.st.Damaged)
 	}
@@ -105,7 +127,7 @@ func (s *Source) fetchObjects(ctx context.Context) (head hash, err error) {
 		}
 		return []hash{id}, haves, nil
 	}
-	in, err := s.receive(ctx, s.lim, choose, st.has)
+	in, err := s.receive(ctx, r, s.lim, choose, st.has)
 	if err != nil {
 		return head, err
 	}
@@ -123,26 +145,30 @@ func (s *Source) fetchObjects(ctx context.Context) (head hash, err error) {
 	return head, err
 }
 
-// receive fetches into a scratch directory, which the caller closes.
-func (s *Source) receive(ctx context.Context, lim limits, choose chooser, have func(hash) bool) (*incoming, error) {
+// receive fetches from one remote into a scratch directory, which the caller closes.
+func (s *Source) receive(ctx context.Context, r remote, lim limits, choose chooser, have func(hash) bool) (*incoming, error) {
 	// We hold the lock, so what is there was left by a crash.
 	if err := os.RemoveAll(s.path(incomingName)); err != nil {
 		return nil, err
 	}
-	var in *incoming
-	err := s.each(func(r remote) (err error) {
-		if in != nil {
-			_ = in.Close()
-		}
-		if in, err = newIncoming(s.path(incomingName), lim); err != nil {
-			return err
-		}
-		return r.fetch(ctx, choose, have, in)
+	in, err := newIncoming(s.path(incomingName), lim)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.fetch(ctx, choose, have, in); err != nil {
+		_ = in.Close()
+		return nil, err
+	}
+	return in, nil
+}
+
+// receiveAny is receive from the first remote that answers.
+func (s *Source) receiveAny(ctx context.Context, lim limits, choose chooser, have func(hash) bool) (in *incoming, err error) {
+	err = s.each(s.preferred(), func(r remote) (err error) {
+		in, err = s.receive(ctx, r, lim, choose, have)
+		return err
 	})
 	if err != nil {
-		if in != nil {
-			_ = in.Close()
-		}
 		return nil, fmt.Errorf("fetch the catalog: %w", err)
 	}
 	return in, nil
@@ -216,7 +242,7 @@ func (s *Source) haves(st *store) ([]hash, error) {
 func (s *Source) remake(ctx context.Context, cause error) error {
 	s.noteDamage(cause)
 	none := func(map[string]hash) (_, _ []hash, err error) { return nil, nil, nil }
-	in, err := s.receive(ctx, s.lim, none, nil)
+	in, err := s.receiveAny(ctx, s.lim, none, nil)
 	if err != nil {
 		return fmt.Errorf("the mirror is damaged and cannot be made anew now: %w", err)
 	}
@@ -262,34 +288,69 @@ func (s *Source) head() (*Revision, error) {
 
 // Accept makes a revision the one reached, whatever was before: the operator has
 // looked at a rewound or rewritten history and named where to go on. The revision
-// must be in the remote's branch (or, while no remote answers, in the mirror).
+// must be in the branch of a remote (or, while no remote answers, in the mirror).
 func (s *Source) Accept(ctx context.Context, rev string) error {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	var head hash
+	var r *Revision
 	fetchErr := s.healing(ctx, func() (err error) {
-		head, err = s.fetchObjects(ctx)
+		r, err = s.containedAnywhere(ctx, rev)
 		return err
 	})
 	if fetchErr != nil && !errors.Is(fetchErr, ErrUnreachable) {
 		return fmt.Errorf("accept %s: %w", rev, fetchErr)
 	}
-	r, err := s.resolve(ctx, rev)
-	if err != nil {
-		return errors.Join(err, fetchErr)
-	}
-	if fetchErr == nil {
-		in, err := descends(ctx, s.store, head, r.id)
-		if err != nil {
-			return err
-		}
-		if !in {
-			return fmt.Errorf("accept %s: the remote's branch %s at %s does not contain it: %w", rev, s.cfg.Branch, head, ErrNotFound)
+	if fetchErr != nil {
+		if r, err = s.resolve(ctx, rev); err != nil {
+			return errors.Join(err, fetchErr)
 		}
 	}
 	s.log.Warn("history accepted by the operator", "before", s.st.Tip, "now", r.ID())
 	return s.moveTip(r.id)
+}
+
+// containedAnywhere finds a revision in the branch of the first remote that has it.
+func (s *Source) containedAnywhere(ctx context.Context, rev string) (*Revision, error) {
+	var silent, other []error
+	for _, from := range s.remotes {
+		r, err := s.contained(ctx, from, rev)
+		switch {
+		case err == nil:
+			s.served(from)
+			return r, nil
+		case errors.Is(err, ErrDamaged):
+			return nil, err // ours
+		case errors.Is(err, ErrUnreachable):
+			silent = append(silent, fmt.Errorf("%s: %w", from, err))
+		default:
+			other = append(other, err)
+		}
+	}
+	if len(other) > 0 {
+		return nil, errors.Join(other...)
+	}
+	return nil, errors.Join(silent...)
+}
+
+// contained finds a revision in a remote's branch.
+func (s *Source) contained(ctx context.Context, from remote, rev string) (*Revision, error) {
+	head, err := s.fetchObjects(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	r, err := s.resolve(ctx, rev)
+	if err != nil {
+		return nil, err
+	}
+	in, err := descends(ctx, s.store, head, r.id)
+	if err != nil {
+		return nil, err
+	}
+	if !in {
+		return nil, fmt.Errorf("the branch %s of %s at %s does not contain it: %w", s.cfg.Branch, from, head, ErrNotFound)
+	}
+	return r, nil
 }

@@ -3,14 +3,12 @@ package gitsource
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 )
@@ -38,7 +36,10 @@ func newHTTP(u *url.URL, cfg Config) (remote, error) {
 	if (h.cfg.Username == "") != (h.cfg.PasswordFile == "") {
 		return nil, errors.New("a user name and a password file need each other")
 	}
-	if _, err := h.tls(); err != nil {
+	if _, err := readTLS(h.cfg); err != nil {
+		return nil, err
+	}
+	if _, err := h.proxyURL(nil); err != nil {
 		return nil, err
 	}
 	return &wire{address: h.base, open: h.open}, nil
@@ -48,33 +49,6 @@ type httpRemote struct {
 	base    string
 	cfg     HTTPS
 	timeout time.Duration
-}
-
-// tls reads the certificate files, at each use. go-git would ignore a bundle
-// without a certificate, or a certificate without its key.
-func (h *httpRemote) tls() (*tls.Config, error) {
-	c := &tls.Config{MinVersion: tls.VersionTLS12}
-	if h.cfg.CAFile != "" {
-		pem, err := os.ReadFile(h.cfg.CAFile)
-		if err != nil {
-			return nil, fmt.Errorf("certificate authorities: %w", err)
-		}
-		c.RootCAs = x509.NewCertPool()
-		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("certificate authorities: %s holds no certificate in PEM form", h.cfg.CAFile)
-		}
-	}
-	if (h.cfg.CertFile == "") != (h.cfg.KeyFile == "") {
-		return nil, errors.New("a client certificate and its key file need each other")
-	}
-	if h.cfg.CertFile != "" {
-		pair, err := tls.LoadX509KeyPair(h.cfg.CertFile, h.cfg.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("client certificate: %w", err)
-		}
-		c.Certificates = []tls.Certificate{pair}
-	}
-	return c, nil
 }
 
 // httpPipe is a conversation of two requests.
@@ -89,7 +63,7 @@ type httpPipe struct {
 }
 
 func (h *httpRemote) open(ctx context.Context, service string) (pipe, error) {
-	config, err := h.tls()
+	config, err := readTLS(h.cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -97,11 +71,12 @@ func (h *httpRemote) open(ctx context.Context, service string) (pipe, error) {
 	p.client = &http.Client{
 		CheckRedirect: p.checkRedirect,
 		Transport: &http.Transport{
-			Proxy:                 http.ProxyFromEnvironment,
-			TLSClientConfig:       config,
-			DisableCompression:    true,
-			ResponseHeaderTimeout: h.timeout,
-			TLSHandshakeTimeout:   h.timeout,
+			Proxy:                  h.proxyURL,
+			OnProxyConnectResponse: proxyAnswer,
+			TLSClientConfig:        config,
+			DisableCompression:     true,
+			ResponseHeaderTimeout:  h.timeout,
+			TLSHandshakeTimeout:    h.timeout,
 			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 				return dial(p.ctx, network, addr, h.timeout)
 			},
@@ -177,9 +152,9 @@ func httpError(err error) error {
 	if errors.As(err, &cert) {
 		return fmt.Errorf("%w: the server's certificate: %s", ErrAuth, cert.Error())
 	}
-	var alert tls.AlertError
-	if errors.As(err, &alert) {
-		return fmt.Errorf("%w: TLS: %s", ErrAuth, alert.Error())
+	var alert *net.OpError
+	if errors.As(err, &alert) && alert.Op == "remote error" { // how crypto/tls words what the other side objects to
+		return fmt.Errorf("%w: TLS: the server says %q", ErrAuth, alert.Err.Error())
 	}
 	var u *url.Error
 	if errors.As(err, &u) && u.Err != nil && !u.Timeout() {

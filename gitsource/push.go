@@ -39,11 +39,11 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 	return s.moveTip(r.id)
 }
 
-// push tries the remotes in order. Once objects were on their way the outcome at
+// push tries the remote the last fetch came from, then the others. Once objects were on their way the outcome at
 // that remote is asked for, not guessed: a connection that breaks after the
 // remote moved its branch is a success.
 func (s *Source) push(ctx context.Context, u update) error {
-	return s.each(func(r remote) error {
+	return s.each(s.preferred(), func(r remote) error {
 		err := r.push(ctx, u)
 		var unsure *unsureError
 		if !errors.As(err, &unsure) {

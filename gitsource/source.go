@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -19,7 +20,7 @@ import (
 
 // Config says where the catalog is and how to get at it.
 type Config struct {
-	URLs    []string // tried in order; the first that answers serves
+	URLs    []string // tried in order; the first that answers, and is not behind, serves
 	Branch  string   // "" is main
 	Dir     string   // the mirror's folder; made when absent, lost without harm
 	Timeout time.Duration
@@ -41,6 +42,8 @@ type HTTPS struct {
 	Username, PasswordFile string
 	CAFile                 string // trusted instead of the system's authorities
 	CertFile, KeyFile      string // a client certificate; both or neither
+	Proxy                  string // http://[NAME@]HOST:PORT; "" is what HTTPS_PROXY and NO_PROXY say
+	ProxyPasswordFile      string
 }
 
 // Author signs commits with a name and a mail address.
@@ -75,6 +78,8 @@ type Source struct {
 	remotes []remote
 	lim     limits
 
+	answered atomic.Pointer[string] // the remote that was of use last
+
 	turn  chan struct{} // a mutex that a context can give up waiting for
 	flock *flock.Flock
 
@@ -82,8 +87,8 @@ type Source struct {
 	st       state
 	remade   bool // the objects were thrown away; the state on disk still says damaged
 	store    *store
-	packs    []string // of the mirror when store was opened
-	answered string
+	packs    []string        // of the mirror when store was opened
+	useless  map[string]bool // remotes that were not of use; each change is logged once
 	listings []cachedListing
 	statuses map[string]cachedStatus
 	unpushed *Batch // of the newest Commit
@@ -121,6 +126,9 @@ func Open(cfg Config) (*Source, error) {
 			return nil, fmt.Errorf("catalog url %s: %w", redact(u), err)
 		}
 		s.remotes = append(s.remotes, r)
+	}
+	if err := proxied(cfg); err != nil {
+		return nil, err
 	}
 	if err := prepareDir(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("folder of the mirror: %w", err)
@@ -188,11 +196,12 @@ func (s *Source) closeStore() error {
 	return err
 }
 
-// URL returns the remote that answered last, "" before the first.
+// URL returns the remote that answered last, "" before the first. It never waits.
 func (s *Source) URL() string {
-	s.turn <- struct{}{}
-	defer func() { <-s.turn }()
-	return s.answered
+	if u := s.answered.Load(); u != nil {
+		return *u
+	}
+	return ""
 }
 
 func (s *Source) path(name string) string { return filepath.Join(s.cfg.Dir, name) }

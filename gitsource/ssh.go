@@ -2,9 +2,11 @@ package gitsource
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -155,30 +157,50 @@ func (r *sshRemote) auth(p *sshPipe) ([]ssh.AuthMethod, error) {
 		return nil, fmt.Errorf("no key file is configured: %w", err)
 	}
 	var signers []ssh.Signer
+	var unfit []error
 	for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
-		if signer, err := readKey(filepath.Join(home, ".ssh", name), r.cfg.PassphraseFile); err == nil {
+		signer, err := readKey(filepath.Join(home, ".ssh", name), r.cfg.PassphraseFile)
+		switch {
+		case err == nil:
 			signers = append(signers, signer)
+		case !errors.Is(err, fs.ErrNotExist):
+			unfit = append(unfit, err)
 		}
 	}
 	if len(signers) == 0 {
-		return nil, errors.New("no key file is configured, no agent runs, and ~/.ssh has no key that can be read")
+		return nil, errors.Join(append([]error{errors.New("no key file is configured, no agent runs, and ~/.ssh has no key that can be used")}, unfit...)...)
 	}
 	return []ssh.AuthMethod{ssh.PublicKeys(signers...)}, nil
 }
 
+// readKey reads a private key. Like ssh, it refuses one of our own that others can read.
 func readKey(name, passphraseFile string) (ssh.Signer, error) {
-	pem, err := os.ReadFile(name)
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if err := checkPrivate(f); err != nil {
+		return nil, fmt.Errorf("ssh key %w", err)
+	}
+	pem, err := io.ReadAll(io.LimitReader(f, maxKey))
 	if err != nil {
 		return nil, err
 	}
 	signer, err := ssh.ParsePrivateKey(pem)
 	var locked *ssh.PassphraseMissingError
-	if errors.As(err, &locked) && passphraseFile != "" {
+	if errors.As(err, &locked) && passphraseFile == "" {
+		return nil, fmt.Errorf("ssh key %s is protected by a passphrase, and no file with that is configured", name)
+	}
+	if errors.As(err, &locked) {
 		pass, err := readSecret(passphraseFile)
 		if err != nil {
 			return nil, err
 		}
 		signer, err = ssh.ParsePrivateKeyWithPassphrase(pem, []byte(pass))
+		if errors.Is(err, x509.IncorrectPasswordError) {
+			return nil, fmt.Errorf("ssh key %s: the passphrase in %s is wrong", name, passphraseFile)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("ssh key %s: %w", name, err)
 		}
@@ -189,6 +211,9 @@ func readKey(name, passphraseFile string) (ssh.Signer, error) {
 	}
 	return signer, nil
 }
+
+// maxKey is far beyond any private key, in bytes.
+const maxKey = 1 << 20
 
 // shellQuote quotes as git does, for the shell behind sshd.
 func shellQuote(s string) string {

@@ -36,6 +36,9 @@ type Status struct {
 	Applied   string `json:"applied,omitempty"`
 	Complete  string `json:"complete,omitempty"`
 
+	// Remote is the address of the catalog that answered last.
+	Remote string `json:"remote,omitempty"`
+
 	Time          time.Time        `json:"time"`
 	Entries       EntryCounts      `json:"entries"`
 	Bytes         ByteCounts       `json:"bytes"`
@@ -141,6 +144,7 @@ func (s *Status) check() error {
 // tidy cuts lists and makes texts safe. It never touches what the caller still holds.
 func (s *Status) tidy() {
 	s.Engine = tidyText(s.Engine, maxKey)
+	s.Remote = tidyText(s.Remote, maxWords)
 	s.MissingSample = tidyTexts(s.MissingSample)
 	s.Errors = tidyTexts(s.Errors)
 	s.DiskFree = tidyKeys(s.DiskFree)

@@ -13,7 +13,7 @@ import (
 func fullStatus() Status {
 	return Status{
 		Site: "oslo", Role: StatusPendingMain, Engine: "embedded",
-		Attempted: strings.Repeat("a1", 20), Applied: strings.Repeat("b2", 20), Complete: "",
+		Attempted: strings.Repeat("a1", 20), Applied: strings.Repeat("b2", 20), Complete: "", Remote: "ssh://git@git.example/catalog.git",
 		Time:          time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC),
 		Entries:       EntryCounts{6, 5, 4, 3, 2, 1},
 		Bytes:         ByteCounts{1 << 40, 5, 4, 3, 2, 1},
@@ -48,6 +48,7 @@ func TestStatusIsAlwaysTidy(t *testing.T) {
 		s.MissingSample = append(s.MissingSample, strings.Repeat("<", 5000))
 		s.DiskFree[fmt.Sprint(i)+strings.Repeat("<", 5000)] = 1
 	}
+	s.Remote = "\x1b[2J" + strings.Repeat("<", 5000)
 	s.Pass.Seconds = math.Inf(1)
 	s.Time = time.Date(200_000, 1, 1, 0, 0, 0, 0, time.UTC)
 	kept := s.Errors[0]

@@ -35,7 +35,7 @@ type CatalogConfig struct {
 	Branch  string
 	Timeout time.Duration
 	SSH     struct{ KeyFile, PassphraseFile, KnownHostsFile string }
-	HTTPS   struct{ Username, PasswordFile, CAFile, CertFile, KeyFile string }
+	HTTPS   struct{ Username, PasswordFile, CAFile, CertFile, KeyFile, Proxy, ProxyPasswordFile string }
 }
 
 // EngineConfig says which BitTorrent client holds this site's torrents:

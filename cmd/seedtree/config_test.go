@@ -29,6 +29,7 @@ func everySetting() map[string]string {
 		"catalog.urls": "ssh://git@git.example/c.git,/srv/c.git", "catalog.branch": "yes", "catalog.timeout": "90s", "catalog.signatures": "none",
 		"catalog.ssh.keyFile": "/k", "catalog.ssh.passphraseFile": "/p", "catalog.ssh.knownHostsFile": "/h",
 		"catalog.https.username": "12", "catalog.https.passwordFile": "/pw", "catalog.https.caFile": "/ca", "catalog.https.certFile": "/c", "catalog.https.keyFile": "/kk",
+		"catalog.https.proxy": "http://proxy.example:3128", "catalog.https.proxyPasswordFile": "/pp",
 		"engine.transmission.url": "http://127.0.0.1:9091/transmission/rpc", "engine.transmission.username": "null", "engine.transmission.passwordFile": "/tp",
 		"engine.transmission.caFile": "/tca", "engine.transmission.certFile": "/tc", "engine.transmission.keyFile": "/tk",
 		"engine.transmission.paths": "/srv=/data", "engine.transmission.manageSettings": "true",

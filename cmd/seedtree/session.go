@@ -25,6 +25,7 @@ func (a *app) openSource(c *Config) (*gitsource.Source, error) {
 	h := c.Catalog.HTTPS
 	cfg.HTTPS.Username, cfg.HTTPS.PasswordFile = h.Username, h.PasswordFile
 	cfg.HTTPS.CAFile, cfg.HTTPS.CertFile, cfg.HTTPS.KeyFile = h.CAFile, h.CertFile, h.KeyFile
+	cfg.HTTPS.Proxy, cfg.HTTPS.ProxyPasswordFile = h.Proxy, h.ProxyPasswordFile
 	cfg.Author.Name, cfg.Author.Email = who, who+"@seedtree.invalid"
 	return gitsource.Open(cfg)
 }

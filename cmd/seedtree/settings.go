@@ -160,6 +160,8 @@ func (c *Config) catalogSettings() []setting {
 		{key: "catalog.https.caFile", help: "`file` with the server's root certificates", one: path(&g.HTTPS.CAFile), local: absolute},
 		{key: "catalog.https.certFile", help: "client certificate `file`", one: path(&g.HTTPS.CertFile), local: absolute},
 		{key: "catalog.https.keyFile", help: "the certificate's key `file`", one: path(&g.HTTPS.KeyFile), local: absolute},
+		{key: "catalog.https.proxy", help: "`http://[NAME@]HOST:PORT` to CONNECT through (default: $HTTPS_PROXY, $NO_PROXY); ssh goes directly", one: text(&g.HTTPS.Proxy, nil)},
+		{key: "catalog.https.proxyPasswordFile", help: "`file` with the proxy's password", one: path(&g.HTTPS.ProxyPasswordFile), local: absolute},
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 // fleet is what `seedtree status` prints.
 type fleet struct {
 	Head   string      `json:"head"`
+	Remote string      `json:"remote"` // the one of catalog.urls that answered
 	Time   time.Time   `json:"time"`
 	Main   string      `json:"main"`
 	Copies int         `json:"copies"` // sites that hold everything at the head
@@ -37,7 +38,8 @@ func (a *app) statusCommand() *cobra.Command {
 		Use:   "status",
 		Short: "Show every site: role, revision, what is missing",
 		Long: `Reads the catalog's head and the status branches that agents push. A site that may
-not push, or has report: none, shows as never reported.`,
+not push, or has report: none, shows as never reported. Below the first line stands
+which of catalog.urls answered here; --site shows which one answered there.`,
 		Example: "  seedtree status\n  seedtree status --site lima -o json",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.status(cmd.Context(), only) },
@@ -69,6 +71,7 @@ func (a *app) status(ctx context.Context, only string) error {
 		return err
 	}
 	f := newFleet(head.ID(), head.Time, m, reported)
+	f.Remote = src.URL()
 	if only != "" {
 		f.Sites = slices.DeleteFunc(f.Sites, func(s siteState) bool { return s.Site != only })
 		if len(f.Sites) == 0 {
@@ -116,7 +119,7 @@ func newFleet(head string, at time.Time, m *manifests.Manifest, reported map[str
 }
 
 func (f *fleet) write(w io.Writer) {
-	fmt.Fprintf(w, "catalog %.12s, committed %s; main is %s; every file is at %d or more sites\n\n", f.Head, ago(f.Time), f.Main, f.Copies)
+	fmt.Fprintf(w, "catalog %.12s, committed %s; main is %s; every file is at %d or more sites\nfrom %s\n\n", f.Head, ago(f.Time), f.Main, f.Copies, shown(f.Remote))
 	t := table{head: []string{"SITE", "ROLE", "COMPLETE AT", "BYTES", "MISSING", "HELD", "ERRORS", "SEEN"}, right: map[int]bool{3: true, 4: true, 5: true, 6: true}}
 	for _, s := range f.Sites {
 		switch r := s.Reported; {
@@ -141,6 +144,9 @@ func (s siteState) detail(w io.Writer) {
 	}
 	if s.Reported == nil {
 		return
+	}
+	if s.Reported.Remote != "" {
+		fmt.Fprintf(w, "\ncatalog: %s\n", shown(s.Reported.Remote))
 	}
 	for _, e := range s.Reported.Errors {
 		fmt.Fprintf(w, "error: %s\n", shown(e))

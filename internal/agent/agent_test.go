@@ -50,7 +50,7 @@ func TestPassIsTold(t *testing.T) {
 	}
 	for where, data := range map[string][]byte{"branch": statuses["lima"], "disk": onDisk, "memory": a.Status().Encode()} {
 		st, err := manifests.DecodeStatus(data)
-		if err != nil || st.Complete != c.head.ID() || st.Applied != st.Complete || st.Attempted != st.Complete || st.Engine != "memory" || st.Time.IsZero() {
+		if err != nil || st.Complete != c.head.ID() || st.Applied != st.Complete || st.Attempted != st.Complete || st.Engine != "memory" || st.Time.IsZero() || st.Remote != c.dir {
 			t.Errorf("status on %s: %+v, %v", where, st, err)
 		}
 	}

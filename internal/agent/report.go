@@ -90,7 +90,7 @@ func (a *Agent) say(what string, out *Outcome, st manifests.Status) {
 // publish finishes a status and hands it on. A status that cannot be written
 // or pushed keeps nobody from working.
 func (a *Agent) publish(ctx context.Context, out *Outcome, st manifests.Status, push bool) {
-	st.Time = a.clock()
+	st.Time, st.Remote = a.clock(), a.cfg.Source.URL()
 	st.Attempted, st.Applied, st.Complete = a.state.Attempted, a.state.Applied, a.state.Complete
 	a.status.Store(&st)
 	out.Status = st

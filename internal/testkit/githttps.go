@@ -1,7 +1,11 @@
 package testkit
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -27,13 +31,17 @@ type GitHTTPS struct {
 	mu       sync.Mutex
 	password string
 	wrap     func(http.Handler) http.Handler
+	clients  *x509.CertPool
 }
 
 // ServeGitHTTPS serves the repositories below root until the test ends.
 func ServeGitHTTPS(t testing.TB, root string) *GitHTTPS {
 	t.Helper()
 	g := newGitHTTP(t)
-	g.Server = httptest.NewTLSServer(g.handler(t, root))
+	g.Server = httptest.NewUnstartedServer(g.handler(t, root))
+	g.Server.TLS = &tls.Config{GetConfigForClient: g.config}
+	g.Server.Config.ErrorLog = log.New(io.Discard, "", 0) // refused handshakes are what tests are about
+	g.Server.StartTLS()
 	g.URL = g.Server.URL
 	t.Cleanup(g.Server.Close)
 	g.CAFile = filepath.Join(t.TempDir(), "ca.pem")
@@ -70,6 +78,29 @@ func (g *GitHTTPS) SetPassword(p string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.password = p
+}
+
+// ClientCA makes the server ask every client for a certificate from ca; nil asks nobody.
+func (g *GitHTTPS) ClientCA(ca *CA) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.clients = nil
+	if ca != nil {
+		g.clients = x509.NewCertPool()
+		g.clients.AddCert(ca.cert)
+	}
+}
+
+func (g *GitHTTPS) config(*tls.ClientHelloInfo) (*tls.Config, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.clients == nil {
+		return nil, nil
+	}
+	c := g.Server.TLS.Clone()
+	c.GetConfigForClient = nil
+	c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, g.clients
+	return c, nil
 }
 
 // Wrap puts something between clients and git: delays, cut answers, wrong ones. nil

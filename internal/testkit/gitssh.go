@@ -37,6 +37,8 @@ type GitSSH struct {
 	cmd  *exec.Cmd
 	port string
 	keys []ssh.PublicKey
+
+	config string // of the last Restart
 }
 
 // ServeGitSSH starts sshd with one host key of each given type ("ed25519", "ecdsa",
@@ -96,6 +98,43 @@ func (g *GitSSH) URL(path string) string {
 // HostKeys returns the server's public keys in the order of their types.
 func (g *GitSSH) HostKeys() []ssh.PublicKey { return g.keys }
 
+// Authorize lets another client key in.
+func (g *GitSSH) Authorize(key ssh.PublicKey) {
+	g.t.Helper()
+	name := filepath.Join(g.dir, "authorized_keys")
+	before, err := os.ReadFile(name)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	g.write("authorized_keys", string(before)+string(ssh.MarshalAuthorizedKey(key)))
+}
+
+// Certify has an authority sign the server's first host key, for a host name and
+// until a time, and starts sshd again to show the certificate.
+func (g *GitSSH) Certify(authority ssh.Signer, host string, until time.Time) {
+	g.t.Helper()
+	cert := &ssh.Certificate{
+		Key: g.keys[0], CertType: ssh.HostCert, KeyId: "test", ValidPrincipals: []string{host},
+		ValidAfter: uint64(until.Add(-48 * time.Hour).Unix()), ValidBefore: uint64(until.Unix()),
+	}
+	if err := cert.SignCert(rand.Reader, authority); err != nil {
+		g.t.Fatal(err)
+	}
+	g.write("host_certificate", string(ssh.MarshalAuthorizedKey(cert)))
+	g.Stop()
+	g.start(g.config + "HostCertificate " + filepath.Join(g.dir, "host_certificate") + "\n")
+}
+
+// Log returns what sshd wrote since the test began.
+func (g *GitSSH) Log() string {
+	g.t.Helper()
+	log, err := os.ReadFile(filepath.Join(g.dir, "sshd.log"))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return string(log)
+}
+
 // Restart makes new host keys and starts sshd again with extra lines in its
 // configuration.
 func (g *GitSSH) Restart(extra string, keyTypes ...string) {
@@ -113,8 +152,14 @@ func (g *GitSSH) Restart(extra string, keyTypes ...string) {
 		g.keys = append(g.keys, WriteSSHKey(g.t, name, kt, ""))
 		config += "HostKey " + name + "\n"
 	}
+	g.config = config
+	g.start(config)
+}
+
+func (g *GitSSH) start(config string) {
+	g.t.Helper()
 	g.write("sshd_config", config)
-	log, err := os.Create(filepath.Join(g.dir, "sshd.log"))
+	log, err := os.OpenFile(filepath.Join(g.dir, "sshd.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		g.t.Fatal(err)
 	}

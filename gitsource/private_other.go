@@ -1,0 +1,8 @@
+//go:build !unix
+
+package gitsource
+
+import "os"
+
+// checkPrivate has no modes to look at here.
+func checkPrivate(*os.File) error { return nil }
