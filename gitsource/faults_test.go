@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -140,7 +141,8 @@ func TestLeftoversDoNoHarm(t *testing.T) {
 		"HEAD": "", "HEAD.lock": "", "packed-refs": "garbage\n", "packed-refs.lock": "", "config": "[core\n", "config.lock": "", "index.lock": "",
 		"refs/heads/main": "", "refs/heads/main.lock": "", "refs/heads/other": "zz",
 		"objects/pack/tmp_pack_abc": "half a pack", "objects/pack/pack-" + strings.Repeat("0", 40) + ".idx": "half an index",
-		"../incoming/pack-1.git/objects/pack/incoming": "half", "shallow": "garbage",
+		"../incoming/pack-1.git/objects/pack/incoming": "half", "../batches/pack-1.git/objects/pack/incoming": "half",
+		"../.listing.cache.1.tmp": "half", "shallow": "garbage",
 	} {
 		file := filepath.Join(g, name)
 		must(t, os.MkdirAll(filepath.Dir(file), 0o755))
@@ -153,6 +155,11 @@ func TestLeftoversDoNoHarm(t *testing.T) {
 	}
 	if log.Len() > 0 {
 		t.Errorf("log: %s", log)
+	}
+	for _, name := range []string{"batches/pack-1.git", ".listing.cache.1.tmp", "incoming/pack-1.git"} {
+		if _, err := os.Lstat(filepath.Join(dir, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s was not cleared away (%v)", name, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"seedtree/manifests"
@@ -50,6 +51,7 @@ func (s *Source) listing(ctx context.Context, r *Revision) (*manifests.Listing, 
 	case !tree.isDir():
 		return nil, &BadEntriesError{r.ID(), []BadEntry{{manifests.CatalogDir, errors.New("it is no directory")}}}
 	}
+	s.recall()
 	for i, c := range s.listings {
 		if c.tree == tree.id {
 			s.listings[0], s.listings[i] = s.listings[i], s.listings[0]
@@ -60,17 +62,17 @@ func (s *Source) listing(ctx context.Context, r *Revision) (*manifests.Listing, 
 	if len(s.listings) > 0 {
 		base = s.listings[0]
 	}
-	l, err := readListing(ctx, st, s.lim.entries, r.ID(), base, tree.id)
+	l, changed, err := readListing(ctx, st, s.lim.entries, r.ID(), base, tree.id)
 	if errors.Is(err, ErrDamaged) && base.listing != nil {
 		// The trees of a commit that was never pushed, or of a history that is no
 		// more, may be gone: that is no damage.
-		l, err = readListing(ctx, st, s.lim.entries, r.ID(), cachedListing{}, tree.id)
+		base = cachedListing{}
+		l, changed, err = readListing(ctx, st, s.lim.entries, r.ID(), base, tree.id)
 	}
 	if err != nil {
 		return nil, err
 	}
-	s.listings = append([]cachedListing{{tree.id, l}}, s.listings...)
-	s.listings = s.listings[:min(len(s.listings), keptListings)]
+	s.remember(cachedListing{tree.id, l}, base, changed, r.made == nil)
 	return l, nil
 }
 
@@ -79,37 +81,55 @@ type lister struct {
 	ctx     context.Context
 	st      *store
 	added   []manifests.Entry
-	removed map[manifests.Key]manifests.Kind
+	removed []manifests.Key
 	bad     []BadEntry
 	left    int // entries that may still be visited
 }
 
 var errEnoughBad = errors.New("too many bad entries")
 
-func readListing(ctx context.Context, st *store, limit int, rev string, base cachedListing, tree hash) (*manifests.Listing, error) {
-	l := &lister{ctx: ctx, st: st, left: limit, removed: map[manifests.Key]manifests.Kind{}}
+// readListing reads what differs from base, and says how many entries that is.
+func readListing(ctx context.Context, st *store, limit int, rev string, base cachedListing, tree hash) (*manifests.Listing, int, error) {
+	l := &lister{ctx: ctx, st: st, left: limit}
 	err := l.diff(base.tree, tree, manifests.CatalogDir, 0)
 	if err != nil && !errors.Is(err, errEnoughBad) {
-		return nil, err
+		return nil, 0, err
 	}
 	if len(l.bad) > 0 {
-		return nil, &BadEntriesError{rev, l.bad}
+		return nil, 0, &BadEntriesError{rev, l.bad}
 	}
 	entries := l.added
 	if base.listing != nil {
-		entries = make([]manifests.Entry, 0, base.listing.Len()+len(l.added))
-		for e := range base.listing.All() {
-			if kind, gone := l.removed[e.Key()]; !gone || kind != e.Kind {
-				entries = append(entries, e)
-			}
-		}
-		entries = append(entries, l.added...)
+		entries = l.merge(base.listing)
+	}
+	if len(entries) > limit {
+		return nil, 0, fmt.Errorf("%w: more than %d entries", ErrTooLarge, limit)
 	}
 	listing, err := manifests.NewListing(entries)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrBadEntries, err)
+		return nil, 0, fmt.Errorf("%w: %w", ErrBadEntries, err)
 	}
-	return listing, nil
+	return listing, len(l.added) + len(l.removed), nil
+}
+
+// merge makes the entries of the new listing from those of the old one, in order.
+func (l *lister) merge(base *manifests.Listing) []manifests.Entry {
+	slices.SortFunc(l.added, func(a, b manifests.Entry) int { return a.Key().Compare(b.Key()) })
+	slices.SortFunc(l.removed, manifests.Key.Compare)
+	added, removed := l.added, l.removed
+	entries := make([]manifests.Entry, 0, base.Len()+len(added))
+	for e := range base.All() {
+		if len(removed) > 0 && removed[0] == e.Key() {
+			removed = removed[1:]
+			continue
+		}
+		for len(added) > 0 && added[0].Key().Compare(e.Key()) < 0 {
+			entries = append(entries, added[0])
+			added = added[1:]
+		}
+		entries = append(entries, e)
+	}
+	return append(entries, added...)
 }
 
 // diff walks two trees side by side, as git sorts them; subtrees with one id are
@@ -184,11 +204,11 @@ func (l *lister) step(o, n treeEntry, dir string, depth int) error {
 		return l.diff(o.id, n.id, dir+"/"+cmp.Or(o.name, n.name), depth+1)
 	}
 	if o.name != "" {
-		key, kind, err := manifests.ParseCatalogName(dir + "/" + o.name)
+		key, _, err := manifests.ParseCatalogName(dir + "/" + o.name)
 		if err != nil {
 			return err // it was read before
 		}
-		l.removed[key] = kind
+		l.removed = append(l.removed, key)
 	}
 	if n.name == "" {
 		return nil

@@ -90,6 +90,7 @@ type Source struct {
 	packs    []string        // of the mirror when store was opened
 	useless  map[string]bool // remotes that were not of use; each change is logged once
 	listings []cachedListing
+	drift    int // entries changed since the listing cache was written
 	statuses map[string]cachedStatus
 	unpushed *Batch // of the newest Commit
 }
@@ -144,8 +145,13 @@ func (s *Source) sweep() {
 	if free, err := s.flock.TryLock(); err != nil || !free {
 		return
 	}
-	if err := errors.Join(s.sweepBatches(), s.flock.Unlock()); err != nil {
-		s.log.Warn("remove unfinished commits", "dir", s.cfg.Dir, "err", err)
+	err := s.sweepBatches()
+	temps, globErr := filepath.Glob(filepath.Join(s.cfg.Dir, ".*.tmp"))
+	for _, name := range temps {
+		err = errors.Join(err, os.Remove(name))
+	}
+	if err := errors.Join(err, globErr, s.flock.Unlock()); err != nil {
+		s.log.Warn("remove what was left unfinished", "dir", s.cfg.Dir, "err", err)
 	}
 }
 

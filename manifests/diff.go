@@ -1,5 +1,7 @@
 package manifests
 
+import "strings"
+
 // Change is one entry before and after.
 type Change struct{ Old, New Entry }
 
@@ -22,6 +24,9 @@ func (d Diff) Empty() bool {
 // Diff returns what has to be done to l to make it next.
 func (l *Listing) Diff(next *Listing) Diff {
 	var d Diff
+	if l == next {
+		return d
+	}
 	a, b := l.entries, next.entries
 	for len(a) > 0 || len(b) > 0 {
 		switch c := compareFirst(a, b); {
@@ -56,7 +61,10 @@ func compareFirst(a, b []Entry) int {
 	if ka.Tree == kb.Tree && ka.Path == kb.Path {
 		return 0
 	}
-	return ka.Key().Compare(kb.Key())
+	if c := strings.Compare(ka.Tree, kb.Tree); c != 0 {
+		return c
+	}
+	return strings.Compare(string(ka.Path), string(kb.Path))
 }
 
 // matchRenames pairs what was removed with what was added by Content, each

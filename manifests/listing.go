@@ -30,9 +30,11 @@ const maxNamed = 20
 // two entries at one place and a file, link or empty directory where another
 // entry needs a directory to stand in.
 func NewListing(entries []Entry) (*Listing, error) {
-	byKey := func(a, b Entry) int { return a.Key().Compare(b.Key()) }
-	if !slices.IsSortedFunc(entries, byKey) {
-		slices.SortFunc(entries, byKey)
+	for i := 1; i < len(entries); i++ {
+		if compareFirst(entries[i-1:], entries[i:]) > 0 {
+			slices.SortFunc(entries, func(a, b Entry) int { return a.Key().Compare(b.Key()) })
+			break
+		}
 	}
 	l := &Listing{entries: entries}
 	for i := range entries {

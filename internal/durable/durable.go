@@ -5,20 +5,29 @@ package durable
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
 )
 
-// WriteFile replaces a file: a temporary file beside it, fsync, rename, fsync
-// of the directory, without which the rename itself may be forgotten.
+// WriteFile replaces a file.
 func WriteFile(name string, data []byte, mode fs.FileMode) error {
+	return Write(name, mode, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// Write replaces a file by what fill writes: a temporary file beside it, fsync,
+// rename, fsync of the directory, without which the rename itself may be forgotten.
+func Write(name string, mode fs.FileMode, fill func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*.tmp")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	err = fill(f)
 	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), name)
 	}
