@@ -57,6 +57,7 @@ func BenchmarkHash(b *testing.B) {
 			b.Run(set.name+"/"+c.name, func(b *testing.B) {
 				p := New(0)
 				p.newKernel = c.make
+				lanes := metered(p)
 				b.SetBytes(total)
 				for b.Loop() {
 					err := p.Hash(b.Context(), slices.Values(set.files), func(_ *File, s Sum) {
@@ -68,6 +69,7 @@ func BenchmarkHash(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
+				b.ReportMetric(lanes(), "lanes/step")
 			})
 		}
 	}

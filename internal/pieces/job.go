@@ -83,6 +83,16 @@ func (j *job) fail(err error) { j.failed.CompareAndSwap(nil, &err) }
 
 func (j *job) broken() bool { return j.failed.Load() != nil }
 
+// release gives back n references. The last finishes the job and says so: it
+// is to be delivered.
+func (j *job) release(n int64) bool {
+	if j.refs.Add(-n) > 0 {
+		return false
+	}
+	j.finish()
+	return true
+}
+
 // finish takes the last look at the file and closes it.
 func (j *job) finish() {
 	if err := j.failed.Load(); err != nil {

@@ -8,8 +8,12 @@ import (
 
 // The shape of the work in flight.
 const (
-	openers = 2  // files are opened ahead of the workers, so that small cold files do not wait for each other
-	backlog = 32 // units handed out ahead; with the lanes it bounds the open files
+	openers = 2 // files are opened ahead of the workers, so that small cold files do not wait for each other
+	backlog = 4 // batches waiting between one stage and the next; with the lanes it bounds the open files
+	// Small files go from stage to stage in batches: waking somebody for each
+	// costs as much as hashing it. Batches of fewer go to whoever waits.
+	batchFiles = 16
+	batchBytes = 1 << 20
 	// unitBytes is the longest run of pieces one worker takes from a file: it
 	// reads them in sequence, as disks like it, while the others take the next.
 	unitBytes = 64 << 20
@@ -28,9 +32,9 @@ type schedule struct {
 	policy   policy
 	ctx      context.Context
 	finish   func(*job)
-	files    chan *File
-	units    chan unit
-	finished chan *job
+	files    chan []*File
+	units    chan []unit
+	finished chan []*job
 }
 
 // run opens, hashes and finishes every file. files and finish run in the
@@ -40,7 +44,7 @@ func (p *Pool) run(ctx context.Context, files iter.Seq[*File], pol policy, finis
 	ctx, cancel := context.WithCancel(ctx)
 	s := &schedule{
 		pool: p, policy: pol, ctx: ctx, finish: finish,
-		files: make(chan *File), units: make(chan unit, backlog), finished: make(chan *job, backlog),
+		files: make(chan []*File, backlog), units: make(chan []unit, backlog), finished: make(chan []*job, backlog),
 	}
 	var opening, all sync.WaitGroup
 	// Also when files or finish panics: whoever recovers finds no goroutine
@@ -58,33 +62,51 @@ func (p *Pool) run(ctx context.Context, files iter.Seq[*File], pol policy, finis
 	s.feed(files)
 	close(s.files)
 	go func() { all.Wait(); close(s.finished) }()
-	for j := range s.finished {
-		s.hand(j)
+	for jobs := range s.finished {
+		s.hand(jobs)
 	}
 	return context.Cause(ctx)
 }
 
-// hand gives an outcome to the caller. Once the context has ended there are no
+// hand gives outcomes to the caller. Once the context has ended there are no
 // outcomes any more: a job may just have been cut off by that.
-func (s *schedule) hand(j *job) {
-	if s.ctx.Err() == nil {
-		s.finish(j)
+func (s *schedule) hand(jobs []*job) {
+	for _, j := range jobs {
+		if s.ctx.Err() == nil {
+			s.finish(j)
+		}
 	}
 }
 
 // feed hands files to the openers and takes finished jobs meanwhile, so that
 // neither end can block the other.
 func (s *schedule) feed(files iter.Seq[*File]) {
+	var batch []*File
 	for f := range files {
-		for taken := false; !taken; {
-			select {
-			case s.files <- f:
-				taken = true
-			case j := <-s.finished:
-				s.hand(j)
-			case <-s.ctx.Done():
-				return
-			}
+		batch = append(batch, f)
+		// While there is enough to do for the openers the batch may grow.
+		if len(batch) < batchFiles && len(s.files) > 0 {
+			continue
+		}
+		if !s.offer(batch) {
+			return
+		}
+		batch = nil
+	}
+	if len(batch) > 0 {
+		s.offer(batch)
+	}
+}
+
+func (s *schedule) offer(batch []*File) bool {
+	for {
+		select {
+		case s.files <- batch:
+			return true
+		case jobs := <-s.finished:
+			s.hand(jobs)
+		case <-s.ctx.Done():
+			return false
 		}
 	}
 }
@@ -93,42 +115,73 @@ func (s *schedule) feed(files iter.Seq[*File]) {
 func (s *schedule) open() {
 	for {
 		select {
-		case f, more := <-s.files:
+		case files, more := <-s.files:
 			if !more {
 				return
 			}
-			s.cut(f)
+			o := opener{s: s}
+			for _, f := range files {
+				o.cut(f)
+			}
+			o.send()
+			s.deliver(o.lost)
 		case <-s.ctx.Done():
 			return
 		}
 	}
 }
 
-func (s *schedule) cut(f *File) {
-	j, err := openJob(f, s.policy)
+// opener makes one batch of files into batches of units.
+type opener struct {
+	s     *schedule
+	units []unit
+	bytes int64  // in units
+	lost  []*job // that need no worker: most could not be opened
+}
+
+func (o *opener) cut(f *File) {
+	if o.s.ctx.Err() != nil {
+		return
+	}
+	j, err := openJob(f, o.s.policy)
 	if err != nil {
-		s.deliver(&job{file: f, err: err})
+		o.lost = append(o.lost, &job{file: f, err: err})
 		return
 	}
 	j.refs.Store(1)
-	defer s.release(j, 1)
-	step := s.unitPieces(j)
+	step := o.s.unitPieces(j)
 	for next := 0; next < j.count && !j.broken(); {
-		from, to := j.file.Resume.missing(next, min(next+step, j.count))
+		from, to := f.Resume.missing(next, min(next+step, j.count))
 		next = to
 		if from == to {
 			continue
 		}
-		u := unit{job: j, from: from, to: to}
-		n := int64(to - from)
-		j.refs.Add(n)
-		select {
-		case s.units <- u:
-		case <-s.ctx.Done():
-			j.fail(context.Cause(s.ctx))
-			s.release(j, n)
+		j.refs.Add(int64(to - from))
+		o.units = append(o.units, unit{job: j, from: from, to: to})
+		o.bytes += int64(to-from) * min(f.PieceLength, f.Length)
+		if o.bytes >= batchBytes {
+			o.send()
 		}
 	}
+	if j.release(1) {
+		o.lost = append(o.lost, j)
+	}
+}
+
+// send hands the units to the workers.
+func (o *opener) send() {
+	if len(o.units) == 0 {
+		return
+	}
+	select {
+	case o.s.units <- o.units:
+	case <-o.s.ctx.Done():
+		for _, u := range o.units {
+			u.job.fail(context.Cause(o.s.ctx))
+			u.job.release(int64(u.to - u.from))
+		}
+	}
+	o.units, o.bytes = nil, 0
 }
 
 // unitPieces shares a file among the workers, several units for each so that
@@ -138,18 +191,13 @@ func (s *schedule) unitPieces(j *job) int {
 	return int(max(1, min(int64(fair), unitBytes/j.file.PieceLength)))
 }
 
-// release gives back n references and finishes the job with the last.
-func (s *schedule) release(j *job, n int64) {
-	if j.refs.Add(-n) > 0 {
+// deliver hands over outcomes.
+func (s *schedule) deliver(jobs []*job) {
+	if len(jobs) == 0 {
 		return
 	}
-	j.finish()
-	s.deliver(j)
-}
-
-func (s *schedule) deliver(j *job) {
 	select {
-	case s.finished <- j:
+	case s.finished <- jobs:
 	case <-s.ctx.Done():
 	}
 }

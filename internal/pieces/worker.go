@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"runtime"
 )
 
 // chunkBytes is read for each lane at a time. Smaller costs system calls,
@@ -29,9 +30,19 @@ type worker struct {
 	lanes  []lane
 	chunks [][]byte // what is read and not yet hashed, for each lane
 	cur    unit     // pieces taken from the queue and not yet in a lane
+	queued []unit   // what comes after cur
 	more   bool     // the queue may have further units
 	busy   int      // lanes with a piece
+	done   []*job   // finished and not yet delivered
+	rounds int      // since the last delivery
 }
+
+// They wait until there are so many, or for so many rounds, or until there is
+// nothing else to do.
+const (
+	doneJobs   = 16
+	doneRounds = 64
+)
 
 // newWorker makes no kernel yet: where there is one small file, the workers
 // that get nothing cost nothing.
@@ -49,11 +60,27 @@ func (w *worker) run() {
 	for {
 		w.fill()
 		if w.busy == 0 {
+			w.deliver()
 			return
 		}
 		w.read()
 		w.kernel.write(w.chunks)
 		w.settle()
+		if w.rounds++; len(w.done) >= doneJobs || w.rounds >= doneRounds {
+			w.deliver()
+		}
+	}
+}
+
+func (w *worker) deliver() {
+	w.s.deliver(w.done)
+	w.done, w.rounds = nil, 0
+}
+
+// release gives a piece back.
+func (w *worker) release(j *job) {
+	if j.release(1) {
+		w.done = append(w.done, j)
 	}
 }
 
@@ -105,25 +132,39 @@ func (w *worker) dropped(j *job) bool {
 	if !j.broken() {
 		return false
 	}
-	w.s.release(j, 1)
+	w.release(j)
 	return true
 }
 
 // receive takes the next unit from the queue. The queue is closed even when
 // the context ends, and units in it hold open files: so it is always emptied.
 func (w *worker) receive() bool {
-	if !w.more {
+	if len(w.queued) == 0 && w.more {
+		w.queued = w.take()
+	}
+	if len(w.queued) == 0 {
 		return false
 	}
+	w.cur, w.queued = w.queued[0], w.queued[1:]
+	return true
+}
+
+// take returns a batch of units, which is empty when there is none. With busy
+// lanes it does not wait, but lets those run who may be about to send one.
+func (w *worker) take() (units []unit) {
 	if w.busy == 0 {
-		w.cur, w.more = <-w.s.units
-		return w.more
+		w.deliver()
+		units, w.more = <-w.s.units
+		return units
+	}
+	if len(w.s.units) == 0 {
+		runtime.Gosched()
 	}
 	select {
-	case w.cur, w.more = <-w.s.units:
-		return w.more
+	case units, w.more = <-w.s.units:
+		return units
 	default:
-		return false
+		return nil
 	}
 }
 
@@ -193,6 +234,6 @@ func (w *worker) settle() {
 		j := l.job
 		l.job = nil
 		w.busy--
-		w.s.release(j, 1)
+		w.release(j)
 	}
 }
