@@ -50,7 +50,9 @@ type build struct {
 	found   findings
 	counts  counters
 	abort   context.CancelCauseFunc // ends the build with an error
+	accept  map[manifests.Key]bool  // places whose bytes are meant, whatever they are
 
+	suspects     []Suspect
 	resumedFiles int
 	resumedBytes int64
 }
@@ -70,13 +72,17 @@ func newBuild(ctx context.Context, o Options) (*build, error) {
 	if o.Previous == nil {
 		o.Previous, _ = manifests.NewListing(nil) // nothing is in conflict with nothing
 	}
+	accept, err := acceptable(o)
+	if err != nil {
+		return nil, err
+	}
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
 	if o.Pool == nil {
 		o.Pool = pieces.New(o.Workers)
 	}
-	b := &build{Options: o, found: findings{blobs: map[manifests.Key]Blob{}}}
+	b := &build{Options: o, accept: accept, found: findings{blobs: map[manifests.Key]Blob{}}}
 	for _, tree := range slices.Sorted(maps.Keys(o.Trees)) {
 		if ctx.Err() != nil {
 			b.close()
@@ -142,7 +148,7 @@ func treeRules(lines []string) *rules {
 // they were. Nothing is read for it, not even when its executable bit changed.
 func (b *build) takeOver(c *candidate) bool {
 	old, ok := b.Previous.Get(c.key())
-	if !ok || b.Rehash || old.Kind != manifests.Regular || old.Length != c.info.Size() ||
+	if !ok || b.Rehash || b.accepted(c.key()) || old.Kind != manifests.Regular || old.Length != c.info.Size() ||
 		!old.ModTime.Equal(manifests.StoredTime(c.info.ModTime())) {
 		return false
 	}

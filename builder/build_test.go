@@ -60,9 +60,9 @@ func TestUnchangedIsNotRead(t *testing.T) {
 	f.wantContent(f.commit().Listing, "a", "aa")
 	f.o.Rehash = true
 	r = f.commit()
-	f.wantContent(r.Listing, "a", "xx")
-	if r.HashedFiles != 2 || len(r.Diff.Changed) != 1 || len(r.Put) != 1 {
-		t.Fatalf("rehash: %d hashed, diff %+v", r.HashedFiles, r.Diff)
+	f.wantContent(r.Listing, "a", "aa")
+	if r.HashedFiles != 2 || len(r.Suspects) != 1 || !r.Diff.Empty() {
+		t.Fatalf("rehash: %d hashed, suspects %+v, diff %+v", r.HashedFiles, r.Suspects, r.Diff)
 	}
 }
 

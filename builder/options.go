@@ -44,7 +44,11 @@ type Options struct {
 	// to its end; what it holds already is not read again. nil: none.
 	Journal *Journal
 
-	Rehash        bool // read every file, whatever the listing says
+	// Rehash reads every file, whatever the listing says, and compares: see
+	// Suspect. Accept names files, directories or trees (an empty path) whose
+	// bytes are meant: they are read, and listed as they are.
+	Rehash        bool
+	Accept        []manifests.Key
 	AllowRemovals bool // somebody looked at the removals and wants them
 	Workers       int  // that hash; 0: all cores
 	Pool          *pieces.Pool
@@ -73,6 +77,8 @@ type Result struct {
 	Warnings []Skip
 	// Failed could not be read. What Previous says of them is kept.
 	Failed []Failure
+	// Suspects look rotten. What Previous says of them is kept.
+	Suspects []Suspect
 
 	HashedFiles  int
 	HashedBytes  int64

@@ -24,8 +24,14 @@ func (b *build) emit(c *candidate, m manifests.Metainfo, info fs.FileInfo) {
 // list adds a file whose pieces are known.
 func (b *build) list(m manifests.Metainfo, mode fs.FileMode) {
 	e := m.Entry(executable(mode))
+	old, ok := b.Previous.Get(e.Key())
+	if ok && b.suspect(old, e) {
+		b.suspects = append(b.suspects, Suspect{old, e.Content})
+		b.found.entries = append(b.found.entries, old)
+		return
+	}
 	b.found.entries = append(b.found.entries, e)
-	if old, ok := b.Previous.Get(e.Key()); !ok || !old.Equal(e) {
+	if !ok || !old.Equal(e) {
 		b.keep(e.Key(), m.Encode())
 	}
 }
@@ -62,6 +68,8 @@ func (b *build) result() (*Result, error) {
 		HashedFiles: int(b.counts.files.Load()), HashedBytes: b.counts.bytes.Load(), BytesTotal: next.Bytes(),
 		ResumedFiles: b.resumedFiles, ResumedBytes: b.resumedBytes,
 	}
+	r.Suspects = b.suspects
+	slices.SortFunc(r.Suspects, func(x, y Suspect) int { return x.Entry.Key().Compare(y.Entry.Key()) })
 	slices.SortFunc(r.Failed, func(x, y Failure) int { return x.Key.Compare(y.Key) })
 	slices.SortFunc(r.Skipped, func(x, y Skip) int { return x.Key.Compare(y.Key) })
 	b.changes(r)

@@ -18,6 +18,7 @@ import (
 // buildFlags are what `seedtree build` is told.
 type buildFlags struct {
 	dryRun, rehash, allowRemovals, asIs bool
+	accept                              []string
 }
 
 // buildReport is what one build did.
@@ -36,6 +37,7 @@ type buildReport struct {
 	Skipped      map[string]string `json:"skipped,omitempty"`
 	Warnings     map[string]string `json:"warnings,omitempty"`
 	Failed       map[string]string `json:"failed,omitempty"`
+	Suspected    []suspectFile     `json:"suspected,omitempty"`
 	Seconds      float64           `json:"seconds"`
 }
 
@@ -46,17 +48,22 @@ func (a *app) buildCommand() *cobra.Command {
 		Short: "Commit what main's source folders hold",
 		Long: `Scans the source folders of this site, hashes what is new or changed, and commits
 one .torrent per file to the catalog. Only main builds. Files whose length and
-modification time are as committed are not read again. More removals than the
+modification time are as committed are not read again; --rehash reads them all, and
+takes one whose bytes differ all the same for rotten: it is named, and what is listed
+of it stays until its bytes are good again or are accepted with --accept. More removals than the
 manifest's limit stop the build: an unmounted drive looks just like that. So does a
 rollback, or another commit that this site did not make, while the source does not
 follow it: the build would undo it.`,
 		Example: `  seedtree build --dry-run     show what would be committed
-  seedtree build`,
+  seedtree build
+  seedtree build --rehash                       look for rot
+  seedtree build --accept photos/2019/a.jpg     these bytes are meant`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.build(cmd.Context(), flags) },
 	}
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the changes, commit nothing")
-	cmd.Flags().BoolVar(&flags.rehash, "rehash", false, "read every file again, whatever its modification time says")
+	cmd.Flags().BoolVar(&flags.rehash, "rehash", false, "read every file again, and report those that look rotten (exit 7)")
+	cmd.Flags().StringArrayVar(&flags.accept, "accept", nil, "commit the bytes of a listed `tree/path`, file or directory, as they are (repeatable)")
 	cmd.Flags().BoolVar(&flags.allowRemovals, "allow-removals", false, "commit even if more files disappeared than the manifest's limit allows")
 	cmd.Flags().BoolVar(&flags.asIs, "as-is", false, "commit the source as it is, even if that undoes what others committed")
 	return cmd
@@ -138,10 +145,7 @@ func (b *build) run(ctx context.Context) error {
 		b.remember()
 	}
 	b.report.Seconds = time.Since(begun).Seconds()
-	if n := len(b.report.Failed); n > 0 {
-		return fmt.Errorf("%w: %s could not be read and keep their previous entries%s", errPartial, comma(n), named(b.report.Failed))
-	}
-	return nil
+	return errors.Join(b.report.failed(), b.report.rotten())
 }
 
 // onto builds on top of one head. It asks anew whether this site is main: in
@@ -158,10 +162,14 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 	if err != nil {
 		return nil, err
 	}
+	accept, err := parseAccept(b.flags.accept, m)
+	if err != nil {
+		return nil, err
+	}
 	res, err := builder.Build(ctx, builder.Options{
 		Site: b.site, Trees: b.trees, Manifest: m, Previous: previous, Metainfo: head.Metainfo,
 		Rehash: b.flags.rehash, AllowRemovals: b.flags.allowRemovals, Progress: b.progressed, Store: b.store,
-		Journal: b.journal,
+		Journal: b.journal, Accept: accept,
 	})
 	if res != nil {
 		// Before the limit: what it would advise is to undo the others' work.
@@ -173,6 +181,9 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 		return nil, err
 	}
 	b.note(head, res)
+	if b.report.Suspected, err = suspected(ctx, b.src, head, m, previous, res.Suspects); err != nil {
+		return nil, err
+	}
 	if b.flags.dryRun || len(res.Put)+len(res.Delete) == 0 {
 		return nil, nil
 	}
@@ -239,6 +250,14 @@ func buildMessage(site string, d manifests.Diff) string {
 		msg += "\n" + l.String()
 	}
 	return msg
+}
+
+// failed names what could not be read.
+func (r *buildReport) failed() error {
+	if len(r.Failed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s could not be read and keep their previous entries%s", errPartial, comma(len(r.Failed)), named(r.Failed))
 }
 
 func (r *buildReport) write(w io.Writer, dryRun bool) {

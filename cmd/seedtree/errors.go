@@ -71,6 +71,8 @@ func advice(err error) []string {
 		return []string{"if the files were really removed: seedtree build --allow-removals"}
 	case errors.Is(err, builder.ErrNotMounted):
 		return []string{"mount its drive; for a new tree: seedtree init"}
+	case errors.Is(err, builder.ErrNotListed):
+		return []string{"--accept takes what is listed, as tree/path; what is not listed yet is committed anyway"}
 	case errors.Is(err, builder.ErrNotReady):
 		return []string{"seedtree sync --wait   completes this site first"}
 	case errors.Is(err, gitsource.ErrAuth):
