@@ -34,8 +34,12 @@ demo: build
 e2e: image
 	SEEDTREE_TEST_IMAGE=$(IMAGE) $(GO) test -tags docker -timeout $(TIMEOUT) -count=1 -v ./internal/e2e/containers
 
+# The micro-benchmarks, then seedtree against its peers: docs/benchmarks.md.
+# A peer that cannot be had is a row that says so. ARGS="--quick" for small corpora.
 bench:
-	$(GO) test -run '^$$' -bench . -benchmem $(PKG)
+	-.ci/fetch-mkbrr
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 200ms -timeout $(TIMEOUT) $(PKG)
+	$(GO) run ./internal/bench $(ARGS)
 
 lint:
 	@files=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$files" || { echo "gofmt -w $$files"; exit 1; }

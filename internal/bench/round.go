@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"time"
+)
+
+// sample is what one run of one program took.
+type sample struct {
+	wall, cpu time.Duration
+	peak      int64 // bytes of the largest process
+}
+
+// times scales a run over some files to one over all of them.
+func (s sample) times(n float64) sample {
+	return sample{time.Duration(float64(s.wall) * n), time.Duration(float64(s.cpu) * n), s.peak}
+}
+
+// measure runs a command to its end. It must succeed.
+func measure(c *exec.Cmd) (sample, error) {
+	var says tail
+	c.Stderr = &says // Stdout goes to the null device: a pipe would measure us
+	begun := time.Now()
+	err := c.Run()
+	s := sample{wall: time.Since(begun)}
+	if err != nil {
+		return s, fmt.Errorf("%v: %w\n%s", c.Args[:min(len(c.Args), 4)], err, says.Bytes())
+	}
+	s.cpu, s.peak = usage(c.ProcessState)
+	return s, nil
+}
+
+// tail keeps the end of what a program says, for when it fails.
+type tail struct{ bytes.Buffer }
+
+func (t *tail) Write(p []byte) (int, error) {
+	const enough = 8 << 10
+	if t.Len() > enough {
+		t.Next(t.Len() - enough/2)
+	}
+	return t.Buffer.Write(p)
+}
+
+// contender is something that runs once per round. prepare is not measured; it
+// may return nil when there is nothing to run on this machine.
+type contender struct {
+	name    string
+	scale   float64 // what a run stands for; 0 is 1
+	prepare func(ctx context.Context) (*exec.Cmd, error)
+	after   func() error // not measured either; may be nil
+}
+
+// slow is how long a run takes after which one round is enough.
+const slow = 20 * time.Second
+
+// alternate runs all contenders in turn, round after round, so that whatever
+// else the machine does meets them alike. A slow one only runs once.
+func (l *lab) alternate(ctx context.Context, title string, all []contender) (map[string][]sample, error) {
+	got, enough := map[string][]sample{}, map[string]bool{}
+	for round := range l.rounds {
+		// Everybody is first now and then.
+		order := slices.Clone(all)
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, c := range order {
+			if enough[c.name] {
+				continue
+			}
+			s, err := c.once(ctx)
+			if err != nil {
+				return nil, fmt.Errorf("%s, %s: %w", title, c.name, err)
+			}
+			l.say("%s, round %d of %d, %s: %.2f s, CPU %.2f s, %d MB", title, round+1, l.rounds, c.name,
+				s.wall.Seconds(), s.cpu.Seconds(), s.peak/1e6)
+			enough[c.name] = s.wall > slow
+			if c.scale > 0 {
+				s = s.times(c.scale)
+			}
+			got[c.name] = append(got[c.name], s)
+		}
+	}
+	return got, nil
+}
+
+func (c contender) once(ctx context.Context) (sample, error) {
+	cmd, err := c.prepare(ctx)
+	if err != nil {
+		return sample{}, err
+	}
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+	s, err := measure(cmd)
+	if err == nil && c.after != nil {
+		err = c.after()
+	}
+	return s, err
+}
+
+// median of a list that is not empty; of an even number the mean of the two in
+// the middle.
+func median(list []float64) float64 {
+	sorted := slices.Sorted(slices.Values(list))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+func medianOf(samples []sample, what func(sample) float64) float64 {
+	var list []float64
+	for _, s := range samples {
+		list = append(list, what(s))
+	}
+	return median(list)
+}
+
+// ratio is the median of the ratios of the runs of the same rounds.
+func ratio(over, under []sample, what func(sample) float64) float64 {
+	var list []float64
+	for i := range min(len(over), len(under)) {
+		list = append(list, what(over[i])/what(under[i]))
+	}
+	return median(list)
+}
+
+func wall(s sample) float64 { return s.wall.Seconds() }
+func cpu(s sample) float64  { return s.cpu.Seconds() }
+func peak(s sample) float64 { return float64(s.peak) }

@@ -1,0 +1,33 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"runtime"
+	"syscall"
+	"time"
+)
+
+// usage is the CPU time of a process and of the children it waited for, and
+// the memory of the largest of them.
+func usage(p *os.ProcessState) (cpu time.Duration, peak int64) {
+	r := p.SysUsage().(*syscall.Rusage)
+	return p.UserTime() + p.SystemTime(), residentBytes(r)
+}
+
+// own is the same of this process.
+func own() (cpu time.Duration, peak int64) {
+	var r syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+		return 0, 0
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano()), residentBytes(&r)
+}
+
+func residentBytes(r *syscall.Rusage) int64 {
+	if runtime.GOOS == "darwin" || runtime.GOOS == "ios" {
+		return int64(r.Maxrss)
+	}
+	return int64(r.Maxrss) << 10
+}
