@@ -126,7 +126,10 @@ func (b *Batch) commit(ctx context.Context, parent *Revision, c Commit) (*Revisi
 			return nil, err
 		}
 	}
-	data := encodeCommit(tree, parents, b.src.cfg.Author, when, c.Message)
+	data, err := b.src.sign(parent, c, encodeCommit(tree, parents, b.src.cfg.Author, when, c.Message), when)
+	if err != nil {
+		return nil, err
+	}
 	id := objectID(plumbing.CommitObject, data)
 	if err := b.pack.add(id, plumbing.CommitObject, data); err != nil {
 		return nil, err

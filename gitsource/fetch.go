@@ -67,6 +67,9 @@ func (s *Source) fetch(ctx context.Context) (*Revision, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fetch the catalog: %w", err)
 	}
+	if err := s.judge(ctx, head, false); err != nil {
+		return nil, err
+	}
 	rev, err := s.revision(head)
 	if err != nil {
 		return nil, err
@@ -307,6 +310,9 @@ func (s *Source) Accept(ctx context.Context, rev string) error {
 		if r, err = s.resolve(ctx, rev); err != nil {
 			return errors.Join(err, fetchErr)
 		}
+	}
+	if err := s.judge(ctx, r.id, true); err != nil {
+		return fmt.Errorf("accept %s: %w", rev, err)
 	}
 	s.log.Warn("history accepted by the operator", "before", s.st.Tip, "now", r.ID())
 	return s.moveTip(r.id)

@@ -156,8 +156,8 @@ func splitSignature(s string) (who string, when time.Time) {
 	return s[:end+1], when
 }
 
-// encodeCommit writes a commit object. Signing, when it comes, adds a gpgsig
-// header over exactly these bytes.
+// encodeCommit writes a commit object. Signing adds a gpgsig header over exactly
+// these bytes.
 func encodeCommit(tree hash, parents []hash, author Author, when time.Time, message string) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "tree %s\n", tree)

@@ -36,6 +36,7 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 		s.log.Warn("a pushed commit could not be kept; the next look fetches it", "revision", r.Short(), "err", err)
 		return nil
 	}
+	s.checkedOurs()
 	return s.moveTip(r.id)
 }
 

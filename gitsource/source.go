@@ -26,6 +26,7 @@ type Config struct {
 	Timeout time.Duration
 	SSH     SSH
 	HTTPS   HTTPS
+	Trust   Trust
 	Author  Author // of our commits; "" is seedtree
 	Log     *slog.Logger
 }
@@ -116,6 +117,9 @@ func Open(cfg Config) (*Source, error) {
 	}
 	if len(cfg.URLs) == 0 {
 		return nil, errors.New("catalog: no url is configured")
+	}
+	if cfg.Trust.Signatures != NoSignatures && cfg.Trust.AllowedSignersFile == "" {
+		return nil, errors.New("catalog: signatures are to be checked, and no file of allowed signers is configured")
 	}
 	if cfg.Dir == "" {
 		return nil, errors.New("catalog: no folder for the mirror is configured")

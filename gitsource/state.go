@@ -16,11 +16,13 @@ import (
 // are empty files after a crash, and this one must say where history stood even
 // when the objects are lost.
 type state struct {
-	Version int    `json:"version"`
-	Branch  string `json:"branch"`
-	Tip     string `json:"tip,omitempty"`     // the revision reached
-	Gone    bool   `json:"gone,omitempty"`    // the tip's objects were lost here and are in the remote's branch no more
-	Damaged string `json:"damaged,omitempty"` // why the objects must be fetched anew
+	Version  int        `json:"version"`
+	Branch   string     `json:"branch"`
+	Tip      string     `json:"tip,omitempty"`      // the revision reached
+	Gone     bool       `json:"gone,omitempty"`     // the tip's objects were lost here and are in the remote's branch no more
+	Checked  Signatures `json:"checked,omitempty"`  // how the tip was looked at
+	Contains string     `json:"contains,omitempty"` // the trusted revision that the tip was found to descend from
+	Damaged  string     `json:"damaged,omitempty"`  // why the objects must be fetched anew
 }
 
 const stateVersion = 1
@@ -47,7 +49,7 @@ func loadState(name, branch string) (state, error) {
 	}
 	if st.Branch != branch {
 		// The operator follows another branch now: its history starts here.
-		st.Branch, st.Tip, st.Gone = branch, "", false
+		st.Branch, st.Tip, st.Gone, st.Checked, st.Contains = branch, "", false, NoSignatures, ""
 	}
 	return st, nil
 }

@@ -233,3 +233,12 @@ func matchPattern(name, pattern string) bool {
 	}
 	return strings.Trim(pattern[p:], "*") == ""
 }
+
+// Principals lists every principal of the file, as it stands there.
+func (a *Allowed) Principals() []string {
+	var all []string
+	for _, e := range a.entries {
+		all = append(all, e.principals...)
+	}
+	return all
+}

@@ -17,7 +17,10 @@ const text = "tree 1\nauthor me\n\nHello\n"
 // What we sign, the real ssh-keygen verifies; what it signs, we verify.
 func TestSSHBothWays(t *testing.T) {
 	for _, kind := range [][]string{
-		{"-t", "ed25519"}, {"-t", "rsa", "-b", "2048"}, {"-t", "ecdsa", "-b", "256"}, {"-t", "ecdsa", "-b", "521"},
+		{"-t", "ed25519"},
+		{"-t", "rsa", "-b", "2048"},
+		{"-t", "ecdsa", "-b", "256"},
+		{"-t", "ecdsa", "-b", "521"},
 		{"-t", "rsa", "-b", "3072", "-m", "PEM"},
 	} {
 		t.Run(strings.Join(kind, ""), func(t *testing.T) {
