@@ -46,6 +46,7 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 // build is one run of Build.
 type build struct {
 	Options
+	began   time.Time
 	sources []*source
 	found   findings
 	counts  counters
@@ -82,7 +83,8 @@ func newBuild(ctx context.Context, o Options) (*build, error) {
 	if o.Pool == nil {
 		o.Pool = pieces.New(o.Workers)
 	}
-	b := &build{Options: o, accept: accept, found: findings{blobs: map[manifests.Key]Blob{}}}
+	b := &build{Options: o, began: o.Clock(), accept: accept}
+	b.found.blobs, b.found.kept = map[manifests.Key]Blob{}, make([]bool, o.Previous.Len())
 	for _, tree := range slices.Sorted(maps.Keys(o.Trees)) {
 		if ctx.Err() != nil {
 			b.close()
@@ -124,17 +126,20 @@ func (b *build) close() {
 // scan walks all sources and takes over from the previous listing what it can.
 func (b *build) scan(ctx context.Context) error {
 	for _, src := range b.sources {
-		s := &scanner{
-			ctx: ctx, src: src, out: &b.found,
-			cached: b.takeOver,
-			seen:   func() { b.counts.seen.Add(1) },
+		s := &scan{
+			src: src, previous: b.Previous, reread: b.reread, began: b.began.UnixNano(),
+			seen: func(n int) { b.counts.seen.Add(int64(n)) },
 		}
-		if err := s.run(treeRules(b.Manifest.Trees[src.tree].Ignore)); err != nil {
+		if err := s.run(ctx, treeRules(b.Manifest.Trees[src.tree].Ignore), &b.found); err != nil {
 			return err
 		}
 	}
+	b.chmod()
 	return nil
 }
+
+// reread reports whether a file that is as it was listed is read all the same.
+func (b *build) reread(e *manifests.Entry) bool { return b.Rehash || b.accepted(e.Key()) }
 
 func treeRules(lines []string) *rules {
 	var r *rules
@@ -144,37 +149,36 @@ func treeRules(lines []string) *rules {
 	return r
 }
 
-// takeOver adds the previous entry of a file whose length and time are as
-// they were. Nothing is read for it, not even when its executable bit changed.
-func (b *build) takeOver(c *candidate) bool {
-	old, ok := b.Previous.Get(c.key())
-	if !ok || b.Rehash || b.accepted(c.key()) || old.Kind != manifests.Regular || old.Length != c.info.Size() ||
-		!old.ModTime.Equal(manifests.StoredTime(c.info.ModTime())) {
-		return false
-	}
-	next := old
-	next.Executable = executable(c.info.Mode())
-	if next.Executable != old.Executable {
-		if b.Metainfo == nil {
-			return false
+// chmod takes over files of which only the executable bit changed: the bytes
+// of their torrents are in the catalog.
+func (b *build) chmod() {
+	for _, x := range b.found.chmods {
+		old := b.Previous.At(x.was)
+		if b.Metainfo != nil {
+			if data, err := b.Metainfo(*old); err == nil {
+				next := *old
+				next.Executable = !old.Executable
+				b.found.entries = append(b.found.entries, next)
+				b.keep(next.Key(), data)
+				continue
+			}
 		}
-		data, err := b.Metainfo(old)
-		if err != nil {
-			return false // read the file instead
-		}
-		b.keep(c.key(), data)
+		f := x.file.in // read the file instead
+		f.files = []candidate{x.file}
+		b.found.folders = append(b.found.folders, f)
 	}
-	b.found.entries = append(b.found.entries, next)
-	return true
 }
 
 // hash reads what the listing does not know.
 func (b *build) hash(ctx context.Context) error {
 	files := b.resume(ctx, b.found.readable(b.fail))
 	for _, c := range files {
-		b.counts.bytesTotal.Add(c.info.Size() - partBytes(c.part))
+		b.counts.bytesTotal.Add(c.stat.Size - c.partBytes())
 	}
 	b.counts.filesTotal.Store(int64(len(files)))
-	h := &hasher{pool: b.Pool.Counting(&b.counts.bytes), clock: b.Clock, fail: b.fail, emit: b.emit, journal: b.Journal}
+	h := &hasher{
+		pool: b.Pool.Counting(&b.counts.bytes), clock: b.Clock, newest: b.found.newest,
+		fail: b.fail, emit: b.emit, journal: b.Journal,
+	}
 	return h.run(ctx, files)
 }

@@ -57,7 +57,7 @@ func readerCases() []readerCase {
 			other.write("x", strings.Repeat("s", len(fresh)))
 			f.must(os.RemoveAll(f.path("d")))
 			f.must(os.Symlink(other.dir, f.path("d")))
-		}, listed, "escapes"},
+		}, listed, "symbolic link"},
 		{"permission taken", func(f *fixture) { f.unprivileged(); f.must(os.Chmod(f.path("d/x"), 0)) }, listed, "permission denied"},
 		{"its directory became a pipe", func(f *fixture) {
 			f.must(os.RemoveAll(f.path("d")))
@@ -187,43 +187,6 @@ func TestWaitIsCancelled(t *testing.T) {
 		t.Fatal("it waited to the end")
 	}
 }
-
-func TestSplit(t *testing.T) {
-	now := time.Date(2024, 5, 1, 12, 0, 0, 500e6, time.UTC)
-	for _, c := range []struct {
-		stamp time.Time
-		wait  time.Duration
-	}{
-		{now.Add(-time.Hour), 0},
-		{now.Add(-51 * time.Millisecond), 0},
-		{now.Add(-20 * time.Millisecond), 30 * time.Millisecond},
-		{now, 50 * time.Millisecond},
-		{now.Truncate(time.Second), 1500 * time.Millisecond},
-		{now.Truncate(time.Second).Add(-2 * time.Second), 0},
-		{now.Add(time.Second), 1050 * time.Millisecond}, // the clock was set back a little
-		{now.Add(time.Hour), 0},                         // it was set back a lot: waiting does not help
-	} {
-		t.Run(fmt.Sprint(c.stamp.Sub(now)), func(t *testing.T) {
-			h := &hasher{clock: func() time.Time { return now }}
-			one := []*candidate{{info: stamped{t: c.stamp}}}
-			ready, young, wait := h.split(one)
-			if wait != c.wait || len(ready) != 1-len(young) || (len(young) == 1) != (c.wait > 0) {
-				t.Fatalf("%d ready, %d young, wait %v; want %v", len(ready), len(young), wait, c.wait)
-			}
-			one[0].aged = true
-			if ready, _, _ := h.split(one); len(ready) != 1 {
-				t.Fatal("it would wait twice")
-			}
-		})
-	}
-}
-
-type stamped struct {
-	os.FileInfo
-	t time.Time
-}
-
-func (s stamped) ModTime() time.Time { return s.t }
 
 // Time stamps of all ages are listed and recognized again, whatever the clock says.
 func TestOddTimes(t *testing.T) {

@@ -94,7 +94,7 @@ func TestRulesOfTheRootUnreadable(t *testing.T) {
 	f.write("secret", "ss")
 	f.must(os.Symlink("/etc/hostname", f.path(ignoreFile)))
 	r := f.commit()
-	f.wantFailed(r, "", "not a regular file")
+	f.wantFailed(r, "", "symbolic link")
 	f.wantPaths(r, "a", "d/b")
 }
 

@@ -177,7 +177,7 @@ func (f *fixture) unprivileged() {
 // meddle calls change once, between the scan and the n-th round of hashing.
 func (f *fixture) meddle(n int, change func()) {
 	f.o.Clock = func() time.Time {
-		if n--; n == 0 {
+		if n--; n == -1 { // the first look at the clock is before the scan
 			change()
 		}
 		return time.Now()

@@ -6,35 +6,47 @@ import (
 	"fmt"
 	"io/fs"
 	"iter"
-	"os"
-	"sync/atomic"
 	"time"
 
+	"seedtree/internal/dirat"
 	"seedtree/internal/pieces"
 	"seedtree/manifests"
 )
 
-// maxTries is how often a file may change while it is read before it is
-// given up for this time.
-const maxTries = 3
+const (
+	// maxTries is how often a file may change while it is read before it is
+	// given up for this time.
+	maxTries = 3
+	// aheadBytes of each file are asked for when it is opened: whole small
+	// files, and enough of a large one for the reading to get going.
+	aheadBytes = 1 << 20
+)
 
 // readable returns the candidates that fit in a torrent.
 func (f *findings) readable(fail func(*candidate, error)) []*candidate {
-	var files []*candidate
-	for _, c := range f.candidates {
-		if size := c.info.Size(); size > manifests.MaxLength {
-			fail(c, fmt.Errorf("%d bytes, more than the %d that fit in a torrent", size, int64(manifests.MaxLength)))
-			continue
+	n := 0
+	for _, d := range f.folders {
+		n += len(d.files)
+	}
+	files := make([]*candidate, 0, n)
+	for _, d := range f.folders {
+		for i := range d.files {
+			c := &d.files[i]
+			if size := c.stat.Size; size > manifests.MaxLength {
+				fail(c, fmt.Errorf("%d bytes, more than the %d that fit in a torrent", size, int64(manifests.MaxLength)))
+				continue
+			}
+			files = append(files, c)
 		}
-		files = append(files, c)
 	}
 	return files
 }
 
 // hasher reads candidates until each is an entry, a failure, or gone.
 type hasher struct {
-	pool  *pieces.Pool
-	clock func() time.Time
+	pool   *pieces.Pool
+	clock  func() time.Time
+	newest map[uint64]int64 // change time on each device
 	// emit gets every file that was read whole and unchanged.
 	emit    func(*candidate, manifests.Metainfo, fs.FileInfo)
 	fail    func(*candidate, error)
@@ -45,35 +57,35 @@ type hasher struct {
 // again. It ends, since nothing is read more than maxTries times.
 func (h *hasher) run(ctx context.Context, pending []*candidate) error {
 	for len(pending) > 0 {
+		seen := h.clock() // everything pending was looked at before
 		ready, young, wait := h.split(pending)
-		if len(ready) == 0 {
-			if err := sleep(ctx, wait); err != nil {
+		if len(ready) > 0 {
+			again, err := h.round(ctx, ready)
+			if err != nil {
 				return err
 			}
-			for _, c := range young {
-				c.aged = true
+			if len(again) > 0 {
+				pending = append(young, again...)
+				continue
 			}
-			ready, young = young, nil
 		}
-		again, err := h.round(ctx, ready)
-		if err != nil {
+		if err := sleep(ctx, wait-max(0, h.clock().Sub(seen))); err != nil {
 			return err
 		}
-		pending = append(young, again...)
+		for _, c := range young {
+			c.aged = true
+		}
+		pending = young
 	}
 	return nil
 }
 
-// split tells files that may be read from those whose time stamp is so young
-// that another write could leave it as it is, and says how long to wait for
-// the youngest of these.
+// split tells files that may be read from those whose time stamp is too young,
+// and says how long to wait for the youngest of these.
 func (h *hasher) split(pending []*candidate) (ready, young []*candidate, wait time.Duration) {
-	now := h.clock()
 	for _, c := range pending {
-		left := resolution(c.info.ModTime()) - now.Sub(c.info.ModTime())
-		// A stamp far in the future does not get older by waiting, and a write
-		// now would not leave it as it is.
-		if c.aged || left <= 0 || left > 2*maxResolution {
+		left := youth(&c.stat, h.newest[c.stat.Device])
+		if c.aged || left == 0 {
 			ready = append(ready, c)
 			continue
 		}
@@ -83,20 +95,10 @@ func (h *hasher) split(pending []*candidate) (ready, young []*candidate, wait ti
 	return ready, young, wait
 }
 
-const maxResolution = 2 * time.Second
-
-// resolution is the longest time in which two writes may get the same stamp.
-// Linux stamps with the last tick of the clock, 10 ms at most; a stamp of whole
-// seconds may come from a file system that knows nothing finer, down to the
-// two seconds of FAT.
-func resolution(stamp time.Time) time.Duration {
-	if stamp.Nanosecond() == 0 {
-		return maxResolution
-	}
-	return 50 * time.Millisecond
-}
-
 func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
@@ -109,19 +111,21 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // round reads each file once and returns those to be read again.
 func (h *hasher) round(ctx context.Context, files []*candidate) (again []*candidate, err error) {
-	r := &round{}
+	r := &round{dirs: map[*openDir]bool{}}
 	defer r.close()
 	err = h.pool.Hash(ctx, r.open(files, h.journal), func(f *pieces.File, sum pieces.Sum) {
 		w := f.Tag.(*work)
 		c := w.c
 		if sum.Err == nil {
 			sum.Err = w.verify(sum.Info)
+		} else {
+			sum.Err = w.why(sum.Err)
 		}
-		w.dir.release()
+		r.release(w.dir)
 		h.journal.ended(c)
 		switch {
 		case sum.Err == nil:
-			h.emit(c, c.metainfo(sum.Info, sum.Pieces), sum.Info)
+			h.emit(c, c.metainfo(sum.Pieces), sum.Info)
 		case !errors.Is(sum.Err, pieces.ErrChanged) && !errors.Is(sum.Err, fs.ErrNotExist):
 			h.fail(c, sum.Err)
 		case h.worthAnother(c, sum.Err):
@@ -132,28 +136,28 @@ func (h *hasher) round(ctx context.Context, files []*candidate) (again []*candid
 }
 
 // metainfo is what a file's pieces make, as it was when they were read.
-func (c *candidate) metainfo(info fs.FileInfo, sums []byte) manifests.Metainfo {
+func (c *candidate) metainfo(sums []byte) manifests.Metainfo {
 	return manifests.Metainfo{
-		Tree: c.src.tree, Path: c.path, Length: info.Size(), PieceLength: manifests.PieceLength(info.Size()),
-		Pieces: sums, ModTime: info.ModTime(),
+		Tree: c.in.src.tree, Path: c.path(), Length: c.stat.Size, PieceLength: manifests.PieceLength(c.stat.Size),
+		Pieces: sums, ModTime: c.stat.ModTime(),
 	}
 }
 
 // worthAnother looks at a file that changed, and reports it when it cannot
 // or shall not be read again. One that is gone is simply not listed.
 func (h *hasher) worthAnother(c *candidate, why error) bool {
-	info, err := c.src.root.Lstat(string(c.path))
+	now, err := c.in.src.lstat(c.path())
 	c.tries++
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:
 		h.fail(c, err)
-	case !info.Mode().IsRegular() || info.Size() == 0 || info.Size() > manifests.MaxLength:
-		h.fail(c, fmt.Errorf("%w: it is %s of %d bytes now", why, kindOf(info.Mode()), info.Size()))
+	case !now.Mode.IsRegular() || now.Size == 0 || now.Size > manifests.MaxLength:
+		h.fail(c, fmt.Errorf("%w: it is %s of %d bytes now", why, kindOf(now.Mode), now.Size))
 	case c.tries >= maxTries:
 		h.fail(c, fmt.Errorf("%w, %d times", why, c.tries))
 	default:
-		c.info, c.aged = info, false
+		c.stat, c.aged = now, false
 		return true
 	}
 	return false
@@ -179,27 +183,34 @@ type work struct {
 
 // openDir is a directory that is open while files in it are read.
 type openDir struct {
-	root *os.Root
-	err  error // why it is not
-	refs atomic.Int32
+	dir   *dirat.Dir
+	err   error // why it is not
+	users int
+	root  bool // the source's own, which stays open
 }
 
-// release closes the directory when nobody needs it any more.
-func (d *openDir) release() {
-	if d.refs.Add(-1) == 0 && d.root != nil {
-		_ = d.root.Close()
+// round keeps the directories that one round has open. It is used in the
+// goroutine that called the pool only.
+type round struct{ dirs map[*openDir]bool }
+
+// release closes a directory when nobody needs it any more.
+func (r *round) release(d *openDir) {
+	if d.users--; d.users == 0 {
+		delete(r.dirs, d)
+		d.close()
 	}
 }
 
-// round keeps the directories one round opened.
-type round struct{ dirs []*openDir }
+func (d *openDir) close() {
+	if d.err == nil && !d.root {
+		_ = d.dir.Close()
+	}
+}
 
 // close closes what an interrupted round left open.
 func (r *round) close() {
-	for _, d := range r.dirs {
-		if d.root != nil && d.refs.Load() > 0 {
-			_ = d.root.Close()
-		}
+	for d := range r.dirs {
+		d.close()
 	}
 }
 
@@ -209,23 +220,21 @@ func (r *round) open(files []*candidate, j *Journal) iter.Seq[*pieces.File] {
 	return func(yield func(*pieces.File) bool) {
 		var (
 			dir *openDir
-			src *source
-			at  manifests.Path
+			at  *folder
 		)
 		defer func() {
 			if dir != nil {
-				dir.release()
+				r.release(dir)
 			}
 		}()
 		for _, c := range files {
-			parent, _ := c.path.Dir()
-			if dir == nil || src != c.src || at != parent {
+			if c.in != at {
 				if dir != nil {
-					dir.release()
+					r.release(dir)
 				}
-				dir, src, at = r.openDir(c.src, parent), c.src, parent
+				dir, at = r.openDir(c.in), c.in
 			}
-			dir.refs.Add(1)
+			dir.users++
 			if !yield(dir.file(c, j)) {
 				return
 			}
@@ -233,19 +242,15 @@ func (r *round) open(files []*candidate, j *Journal) iter.Seq[*pieces.File] {
 	}
 }
 
-func (r *round) openDir(src *source, at manifests.Path) *openDir {
-	d := &openDir{}
-	d.refs.Store(1)
-	d.root, d.err = src.root.OpenRoot(string(at) + "/.")
-	if at == "" {
-		d.root, d.err = src.root.OpenRoot(".")
-	}
-	r.dirs = append(r.dirs, d)
+func (r *round) openDir(at *folder) *openDir {
+	d := &openDir{users: 1, root: at.path == ""}
+	d.dir, d.err = at.src.open(at.path)
+	r.dirs[d] = true
 	return d
 }
 
 func (d *openDir) file(c *candidate, j *Journal) *pieces.File {
-	length := c.info.Size()
+	length := c.stat.Size
 	w := &work{c: c, dir: d}
 	return &pieces.File{
 		Name: c.key().String(), Length: length, PieceLength: manifests.PieceLength(length), Tag: w,
@@ -253,21 +258,18 @@ func (d *openDir) file(c *candidate, j *Journal) *pieces.File {
 	}
 }
 
-// open opens the file if it still has the time stamp that was seen.
+// open opens the file. If some of its pieces are known already, it has to be
+// the very file they came from.
 func (w *work) open() (pieces.Handle, error) {
 	if w.dir.err != nil {
 		return nil, w.dir.err
 	}
-	f, err := w.dir.root.OpenFile(w.c.info.Name(), os.O_RDONLY|nonblock, 0)
-	if err != nil {
-		if changed := w.verify(w.c.info); changed != nil {
-			return nil, changed // by a link, say: that is the fault, not where it leads
-		}
-		return nil, err
+	f, err := w.dir.dir.OpenFile(w.c.name, min(w.c.stat.Size, aheadBytes))
+	if err != nil || w.c.partBytes() == 0 {
+		return f, err
 	}
 	info, err := f.Stat()
-	// Another stamp may be a young one, which split has not seen.
-	if err == nil && (!info.ModTime().Equal(w.c.info.ModTime()) || !w.c.resumes(info)) {
+	if err == nil && stampOf(info) != w.c.stamp() {
 		err = fmt.Errorf("%w: it was written", pieces.ErrChanged)
 	}
 	if err != nil {
@@ -276,11 +278,35 @@ func (w *work) open() (pieces.Handle, error) {
 	return f, nil
 }
 
-// verify makes sure that the path still leads to the file that was read.
-func (w *work) verify(read fs.FileInfo) error {
-	now, err := w.dir.root.Lstat(w.c.info.Name())
-	if err == nil && !os.SameFile(now, read) {
-		err = fmt.Errorf("%w: another file took its place", pieces.ErrChanged)
+// why looks for the cause of a failure: when something else stands there by
+// now, a link or a pipe, then that is the fault, not where it leads.
+func (w *work) why(err error) error {
+	if w.dir.err == nil && !errors.Is(err, pieces.ErrChanged) {
+		if now, err2 := w.dir.dir.Lstat(w.c.name); err2 == nil && !now.Same(&w.c.stat) {
+			return errReplaced()
+		}
 	}
 	return err
 }
+
+// verify makes sure that what was read is what the scan saw, and that the path
+// still leads to it.
+func (w *work) verify(info fs.FileInfo) error {
+	read := dirat.StatOf(info)
+	// Another stamp may be a young one, which split has not seen.
+	if read.Modified != w.c.stat.Modified {
+		return fmt.Errorf("%w: it was written", pieces.ErrChanged)
+	}
+	now, err := w.dir.dir.Lstat(w.c.name)
+	switch {
+	case err != nil:
+		return err
+	case !now.Same(&read):
+		return errReplaced()
+	case now != read:
+		return fmt.Errorf("%w: it was written or its attributes were set", pieces.ErrChanged)
+	}
+	return nil
+}
+
+func errReplaced() error { return fmt.Errorf("%w: another file took its place", pieces.ErrChanged) }

@@ -2,7 +2,6 @@ package builder
 
 import (
 	"context"
-	"io/fs"
 	"math/bits"
 	"slices"
 	"time"
@@ -29,17 +28,17 @@ func (b *build) resume(ctx context.Context, files []*candidate) []*candidate {
 	}
 	rest := files[:0]
 	for _, c := range files {
-		r, ok := b.Journal.find(c.key(), stampOf(c.info))
+		r, ok := b.Journal.find(c.key(), c.stamp())
 		switch {
 		case !ok || ctx.Err() != nil:
 			rest = append(rest, c)
 		case r.done == nil:
-			b.list(c.metainfo(c.info, r.sums), c.info.Mode())
+			b.list(c.metainfo(r.sums), c.stat.Mode)
 			b.resumedFiles++
-			b.resumedBytes += c.info.Size()
+			b.resumedBytes += c.stat.Size
 		default:
-			c.part = &pieces.Resume{Info: c.info, Sums: r.sums, Done: r.done}
-			b.resumedBytes += partBytes(c.part)
+			c.part = &pieces.Resume{Sums: r.sums, Done: r.done}
+			b.resumedBytes += c.partBytes()
 			rest = append(rest, c)
 		}
 	}
@@ -48,25 +47,20 @@ func (b *build) resume(ctx context.Context, files []*candidate) []*candidate {
 
 // partBytes says how much of a file was read. Its last piece counts as a whole
 // one would, which is near enough for what is told of it.
-func partBytes(p *pieces.Resume) int64 {
-	if p == nil {
+func (c *candidate) partBytes() int64 {
+	if c.part == nil {
 		return 0
 	}
 	n := 0
-	for _, b := range p.Done {
+	for _, b := range c.part.Done {
 		n += bits.OnesCount8(b)
 	}
-	return min(int64(n)*manifests.PieceLength(p.Info.Size()), p.Info.Size())
-}
-
-// resumes reports whether what is open now is the file whose pieces are known.
-func (c *candidate) resumes(now fs.FileInfo) bool {
-	return c.part == nil || c.part.Info == nil || stampOf(c.part.Info) == stampOf(now)
+	return min(int64(n)*manifests.PieceLength(c.stat.Size), c.stat.Size)
 }
 
 // begun returns where the pieces of a file are to be marked.
 func (j *Journal) begun(c *candidate) *pieces.Resume {
-	if j == nil || c.info.Size() < minPart {
+	if j == nil || c.stat.Size < minPart {
 		return nil
 	}
 	if c.part == nil {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math"
 
+	"seedtree/internal/dirat"
 	"seedtree/internal/pieces"
 	"seedtree/manifests"
 )
@@ -16,19 +17,19 @@ import (
 // stamp is all a file system tells about a file that changes when the file
 // does. Programs can set the modification time back, the change time nobody.
 type stamp struct {
-	size          int64
-	sec, nsec     int64 // of the modification time
-	changed       int64 // ns
-	device, inode uint64
+	size              int64
+	modified, changed int64 // ns
+	device, inode     uint64
 }
 
 func stampOf(info fs.FileInfo) stamp {
-	s := stamp{
-		size: info.Size(), sec: info.ModTime().Unix(), nsec: int64(info.ModTime().Nanosecond()),
-		changed: pieces.ChangeTime(info),
-	}
-	s.device, s.inode = identity(info)
-	return s
+	c := candidate{stat: dirat.StatOf(info)}
+	return c.stamp()
+}
+
+func (c *candidate) stamp() stamp {
+	s := &c.stat
+	return stamp{s.Size, s.Modified, s.Changed, s.Device, s.Inode}
 }
 
 // record says what was read of one file.
@@ -55,7 +56,7 @@ func (r record) append(b []byte) []byte {
 	text([]byte(r.key.Tree))
 	text([]byte(r.key.Path))
 	for _, n := range []int64{
-		r.stamp.size, r.stamp.sec, r.stamp.nsec, r.stamp.changed, int64(r.stamp.device), int64(r.stamp.inode),
+		r.stamp.size, r.stamp.modified, r.stamp.changed, int64(r.stamp.device), int64(r.stamp.inode),
 	} {
 		b = binary.AppendVarint(b, n)
 	}
@@ -104,7 +105,7 @@ func parseRecord(b []byte) (r record, ok bool) {
 	r.key.Tree = string(text())
 	path, err := manifests.ParsePath(string(text()))
 	r.key.Path = path
-	r.stamp = stamp{size: number(), sec: number(), nsec: number(), changed: number(), device: uint64(number()), inode: uint64(number())}
+	r.stamp = stamp{size: number(), modified: number(), changed: number(), device: uint64(number()), inode: uint64(number())}
 	r.sums = text()
 	if done := text(); len(done) > 0 {
 		r.done = done

@@ -31,7 +31,7 @@ func TestNotMounted(t *testing.T) {
 			other := newFixture(f.t)
 			f.must(os.RemoveAll(f.path(manifests.PrivateDir)))
 			f.must(os.Symlink(other.path(manifests.PrivateDir), f.path(manifests.PrivateDir)))
-		}, ErrNotMounted, "escapes"},
+		}, ErrNotMounted, "symbolic link"},
 		{"another tree", func(f *fixture) {
 			f.marker(manifests.Marker{Tree: "films", Site: "oslo", Role: manifests.RoleSource})
 		}, ErrNotMounted, "tree films of site oslo"},

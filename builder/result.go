@@ -58,13 +58,16 @@ func (b *build) fail(c *candidate, err error) {
 
 // result puts the pieces together and asks whether too much would go.
 func (b *build) result() (*Result, error) {
-	b.keepHidden()
-	next, err := manifests.NewListing(b.found.entries)
+	next, err := b.found.listing(b.Previous)
 	if err != nil {
 		return nil, fmt.Errorf("the sources make no listing: %w", err)
 	}
+	var diff manifests.Diff
+	if next != b.Previous {
+		diff = b.Previous.Diff(next)
+	}
 	r := &Result{
-		Listing: next, Diff: b.Previous.Diff(next), Skipped: b.found.skipped, Failed: b.found.failed,
+		Listing: next, Diff: diff, Skipped: b.found.skipped, Failed: b.found.failed,
 		HashedFiles: int(b.counts.files.Load()), HashedBytes: b.counts.bytes.Load(), BytesTotal: next.Bytes(),
 		ResumedFiles: b.resumedFiles, ResumedBytes: b.resumedBytes,
 	}
@@ -80,28 +83,6 @@ func (b *build) result() (*Result, error) {
 		return nil, err
 	}
 	return r, b.limit(r)
-}
-
-// keepHidden takes the previous entries over for what could not be looked at.
-func (b *build) keepHidden() {
-	if len(b.found.hidden) == 0 {
-		return
-	}
-	hidden := map[manifests.Key]bool{}
-	for _, k := range b.found.hidden {
-		hidden[k] = true
-	}
-	for e := range b.Previous.All() {
-		at, more := e.Path, true
-		for more && !hidden[manifests.Key{Tree: e.Tree, Path: at}] {
-			at, more = at.Dir()
-		}
-		// more: the entry or a directory above it is hidden. A root whose own
-		// rules cannot be read has the empty path.
-		if more || hidden[manifests.Key{Tree: e.Tree}] {
-			b.found.entries = append(b.found.entries, e)
-		}
-	}
 }
 
 // emptied refuses trees that lost all they had: it is hardly ever meant.

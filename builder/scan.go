@@ -5,230 +5,306 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"slices"
 	"strings"
+	"sync"
 
+	"seedtree/internal/dirat"
 	"seedtree/internal/pieces"
 	"seedtree/manifests"
 )
 
-// candidate is a file that has to be read.
+const (
+	// scanners look at directories side by side: two keep two cores busy, more
+	// hide the waiting for a network or a cold disk.
+	scanners = 4
+	// maxHeld bounds the directories that stay open because some below them
+	// are still to be opened; those of a tree deeper than that are opened by
+	// their whole path.
+	maxHeld = 64
+)
+
+// folder is a directory with files that have to be read.
+type folder struct {
+	src   *source
+	path  string // in the tree, "" for its root
+	files []candidate
+}
+
+// candidate is a file that has to be read. There can be millions of them.
 type candidate struct {
-	src  *source
-	path manifests.Path
-	info fs.FileInfo // as last seen
+	in   *folder
+	name string
+	stat dirat.Stat // as last seen
 	// tries counts how often it changed under the reader.
-	tries int
+	tries uint8
 	aged  bool           // its time stamp was waited for
 	part  *pieces.Resume // of a large file: the pieces that were read
 }
 
-func (c *candidate) key() manifests.Key { return manifests.Key{Tree: c.src.tree, Path: c.path} }
+func (c *candidate) path() manifests.Path {
+	if c.in.path == "" {
+		return manifests.Path(c.name)
+	}
+	return manifests.Path(c.in.path + "/" + c.name)
+}
+
+func (c *candidate) key() manifests.Key { return manifests.Key{Tree: c.in.src.tree, Path: c.path()} }
+
+// chmod is a file of which nothing but the executable bit changed.
+type chmod struct {
+	was  int // its position in the previous listing
+	file candidate
+}
 
 // findings is what a scan found, and what hashing makes of it.
 type findings struct {
-	entries    []manifests.Entry
-	blobs      map[manifests.Key]Blob // the .torrents of entries that were made, not taken over
-	candidates []*candidate
-	hidden     []manifests.Key // could not be looked into: what was listed there stays
-	skipped    []Skip
-	failed     []Failure
+	kept    []bool            // for each entry of the previous listing: it stays as it is
+	entries []manifests.Entry // new ones and changed ones
+	blobs   map[manifests.Key]Blob
+	folders []*folder // in order
+	chmods  []chmod
+	hidden  []manifests.Key // could not be looked into: what was listed there stays
+	skipped []Skip
+	failed  []Failure
+	// newest is the latest change time seen on each device that is not in our
+	// own future: that late it is there, at least.
+	newest map[uint64]int64
 }
 
-// scanner walks one source.
-type scanner struct {
-	ctx    context.Context
-	src    *source
-	out    *findings
-	cached func(*candidate) bool // takes the previous entry over, if it still holds
-	seen   func()
-	// leave names places to leave out with all below them, want the regular
-	// files to look at; nil: none and all.
+// merge adds what another scanner found. kept is common to all of them.
+func (f *findings) merge(o *findings) {
+	f.entries = append(f.entries, o.entries...)
+	f.folders = append(f.folders, o.folders...)
+	f.chmods = append(f.chmods, o.chmods...)
+	f.hidden = append(f.hidden, o.hidden...)
+	f.skipped = append(f.skipped, o.skipped...)
+	f.failed = append(f.failed, o.failed...)
+	if f.newest == nil {
+		f.newest = map[uint64]int64{}
+	}
+	for device, t := range o.newest {
+		f.newest[device] = max(f.newest[device], t)
+	}
+}
+
+// scan walks one source. What it finds does not depend on which scanner met
+// which directory first.
+type scan struct {
+	src      *source
+	previous *manifests.Listing
+	reread   func(*manifests.Entry) bool // whether to read what is as it was
+	began    int64     // by our clock, in nanoseconds since 1970
+	seen     func(int) // called with how many entries were found, by any scanner
+	// leave names places to leave out with all below them. nil: none.
 	leave func(path string) bool
-	want  func(manifests.Path, fs.FileInfo) bool
+
+	mu   sync.Mutex
+	wake sync.Cond
+	todo []*place // the last one is next, so few directories are open at a time
+	busy int      // scanners at work
+	held int      // directories open for those below
+	err  error
 }
 
-// run walks the whole source below the given rules. Only the end of the
-// context and a root that cannot be read end it early.
-func (s *scanner) run(top *rules) error {
-	list, err := readDir(s.src.root)
-	if err != nil {
-		return fmt.Errorf("tree %s: reading %s: %w", s.src.tree, s.src.dir, err)
-	}
-	_, err = s.walk(s.src.root, "", list, top)
-	return err
+// place is one directory to be scanned.
+type place struct {
+	in    *place // nil for the root
+	name  string
+	path  string     // "" or with a slash at its end
+	stat  dirat.Stat // as seen from above
+	rules *rules
+	// The entries of the previous listing below here are from <= i < to.
+	from, to int
+
+	dir   *dirat.Dir // open for as long as users need it; nil: open by the path
+	users int        // places below that are still to be opened
+
+	open  int  // itself and places below that are not finished
+	found bool // there is an entry in it or below
+	gone  bool
 }
 
-// walk goes through an open directory and returns how many entries it found
-// in it and below. base is its path in the tree, "" or with a slash at its end.
-func (s *scanner) walk(dir *os.Root, base string, list []fs.DirEntry, above *rules) (int, error) {
-	here, err := s.rules(dir, base, list, above)
-	if err != nil {
-		s.hide(strings.TrimSuffix(base, "/"), err)
-		return 1, nil
+// run walks the whole source below the given rules and adds to out. Only the
+// end of the context and a root that cannot be read end it early.
+func (s *scan) run(ctx context.Context, top *rules, out *findings) error {
+	s.wake.L = &s.mu
+	from, to := s.previous.Range(s.src.tree)
+	s.todo = []*place{{dir: s.src.root, rules: top, from: from, to: to, open: 1}}
+	stop := context.AfterFunc(ctx, func() { s.fail(context.Cause(ctx)) })
+	defer stop()
+	var all sync.WaitGroup
+	found := make([]findings, scanners)
+	for i := range found {
+		w := &scanner{scan: s, out: &found[i]}
+		w.out.kept, w.out.newest = out.kept, map[uint64]int64{}
+		all.Go(w.run)
 	}
-	n := 0
-	var subdirs []fs.FileInfo
-	for _, e := range list {
-		path := base + e.Name()
-		info, err := dir.Lstat(e.Name())
-		isDir := err == nil && info.IsDir() || err != nil && e.IsDir()
-		switch {
-		case errors.Is(err, fs.ErrNotExist): // gone since the directory was read
-		case here.ignored(path, isDir) || s.leave != nil && s.leave(path):
-		case e.Name() == manifests.PrivateDir && isDir:
-			s.private(base)
-		case err != nil:
-			s.hide(path, err)
-			n++
-		case isDir:
-			subdirs = append(subdirs, info)
-		default:
-			n += s.file(dir, path, info)
+	all.Wait()
+	s.close()
+	for i := range found {
+		out.merge(&found[i])
+	}
+	slices.SortFunc(out.folders, func(a, b *folder) int {
+		return manifests.Key{Tree: a.src.tree, Path: manifests.Path(a.path)}.Compare(manifests.Key{Tree: b.src.tree, Path: manifests.Path(b.path)})
+	})
+	s.mu.Lock() // the context's end may come just now
+	defer s.mu.Unlock()
+	return s.err
+}
+
+func (s *scan) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+	}
+	s.wake.Broadcast()
+}
+
+func (s *scan) failed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err != nil
+}
+
+// next returns a place to scan, nil when there will be no more.
+func (s *scan) next() *place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.err == nil && len(s.todo) == 0 && s.busy > 0 {
+		s.wake.Wait()
+	}
+	if s.err != nil || len(s.todo) == 0 {
+		return nil
+	}
+	p := s.todo[len(s.todo)-1]
+	s.todo = s.todo[:len(s.todo)-1]
+	s.busy++
+	return p
+}
+
+// done takes the places below one that was scanned, and says which
+// directories turn out to be empty.
+func (s *scan) done(p *place, dir *dirat.Dir, below []*place) (empty []*place) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy--
+	p.dir = nil
+	switch {
+	case p.in == nil:
+		p.dir = dir
+	case dir == nil:
+	case len(below) > 0 && s.held < maxHeld:
+		p.dir, p.users = dir, len(below)
+		s.held++
+	default:
+		_ = dir.Close()
+	}
+	p.open += len(below)
+	slices.Reverse(below)
+	s.todo = append(s.todo, below...)
+	for ; p != nil; p = p.in {
+		if p.open--; p.open > 0 {
+			break
+		}
+		if !p.found && !p.gone && p.in != nil {
+			p.found = true
+			empty = append(empty, p)
+		}
+		if p.in != nil {
+			p.in.found = p.in.found || p.found
 		}
 	}
-	// Files first, so that all of one directory are hashed in a row.
-	for _, info := range subdirs {
-		below, err := s.subdir(dir, base+info.Name(), info, here)
-		if err != nil {
-			return n, err
+	s.wake.Broadcast()
+	return empty
+}
+
+// enter opens a place.
+func (s *scan) enter(p *place) (*dirat.Dir, error) {
+	if p.in == nil {
+		return p.dir, nil
+	}
+	if p.in.dir == nil {
+		return s.src.root.OpenPath(strings.TrimSuffix(p.path, "/"))
+	}
+	dir, err := p.in.dir.OpenDir(p.name)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if p.in.users--; p.in.users == 0 {
+		_ = p.in.dir.Close()
+		p.in.dir = nil
+		s.held--
+	}
+	return dir, err
+}
+
+// close closes what an interrupted walk left open.
+func (s *scan) close() {
+	for _, p := range s.todo {
+		if above := p.in; above != nil && above.in != nil && above.dir != nil {
+			_ = above.dir.Close()
+			above.dir = nil
 		}
-		n += below
-	}
-	return n, nil
-}
-
-// private leaves out a folder of staging and trash. Below the top it means
-// that one tree's root is a folder in another tree.
-func (s *scanner) private(base string) {
-	if p, err := manifests.ParsePath(base + manifests.PrivateDir); err == nil {
-		s.out.skipped = append(s.out.skipped, Skip{s.key(string(p)), "belongs to a tree of its own"})
 	}
 }
 
-// rules adds the directory's own ignore file. One that is there and cannot be
-// read hides the directory: to go on would publish what it protects.
-func (s *scanner) rules(dir *os.Root, base string, list []fs.DirEntry, above *rules) (*rules, error) {
-	for _, e := range list {
-		if e.Name() != ignoreFile || e.IsDir() {
+// sort orders what is told to people.
+func (f *findings) sort() {
+	slices.SortFunc(f.failed, func(x, y Failure) int { return x.Key.Compare(y.Key) })
+	slices.SortFunc(f.skipped, func(x, y Skip) int { return x.Key.Compare(y.Key) })
+}
+
+// takenOver reports whether all of the previous listing stays and nothing else
+// comes.
+func (f *findings) takenOver() bool { return len(f.entries) == 0 && !slices.Contains(f.kept, false) }
+
+// keepHidden takes the previous entries over for what could not be looked at:
+// the place itself and all below it.
+func (f *findings) keepHidden(previous *manifests.Listing) {
+	for _, k := range f.hidden {
+		if k.Path == "" { // a root whose own rules cannot be read
+			from, to := previous.Range(k.Tree)
+			f.keep(from, to)
 			continue
 		}
-		// A link could be followed here, but at no other site could the same.
-		if !e.Type().IsRegular() {
-			return nil, fmt.Errorf("%s is not a regular file", ignoreFile)
+		if i, ok := previous.Find(k); ok {
+			f.kept[i] = true
 		}
-		text, err := readSmall(dir, ignoreFile, maxIgnoreFile)
-		if err != nil {
-			return nil, err
-		}
-		return above.below(base, string(text)), nil
+		from, _ := previous.Find(manifests.Key{Tree: k.Tree, Path: k.Path + "/"})
+		to, _ := previous.Find(manifests.Key{Tree: k.Tree, Path: k.Path + "0"}) // what follows the slash
+		f.keep(from, to)
 	}
-	return above, nil
 }
 
-func (s *scanner) subdir(parent *os.Root, path string, info fs.FileInfo, here *rules) (int, error) {
-	if s.ctx.Err() != nil {
-		return 0, context.Cause(s.ctx)
+func (f *findings) keep(from, to int) {
+	for i := from; i < to; i++ {
+		f.kept[i] = true
 	}
-	p, ok := s.path(path)
-	if !ok {
-		return 1, nil
-	}
-	// The dot makes it an error, not an endless wait, if this is a pipe by now.
-	dir, err := parent.OpenRoot(info.Name() + "/.")
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
-		s.hide(path, err)
-		return 1, nil
-	}
-	defer func() { _ = dir.Close() }()
-	list, err := readDir(dir)
-	if now, err2 := dir.Stat("."); err == nil && err2 == nil && !os.SameFile(now, info) {
-		err = fmt.Errorf("%w: another directory took its place", pieces.ErrChanged)
-	}
-	if err != nil {
-		s.hide(path, err)
-		return 1, nil
-	}
-	n, err := s.walk(dir, path+"/", list, here)
-	if n == 0 && err == nil {
-		s.add(manifests.Entry{Tree: s.src.tree, Path: p, Kind: manifests.EmptyDir})
-		n = 1
-	}
-	return n, err
 }
 
-// file lists what is no directory and returns how many entries that made.
-func (s *scanner) file(dir *os.Root, path string, info fs.FileInfo) int {
-	p, ok := s.path(path)
-	if !ok {
-		return 1
+// listing puts what stays and what is new together. It is the previous one
+// itself if that is all.
+func (f *findings) listing(previous *manifests.Listing) (*manifests.Listing, error) {
+	f.keepHidden(previous)
+	if f.takenOver() {
+		return previous, nil
 	}
-	e := manifests.Entry{Tree: s.src.tree, Path: p}
-	switch mode := info.Mode(); {
-	case mode&fs.ModeSymlink != 0:
-		target, err := dir.Readlink(info.Name())
-		if err == nil {
-			err = manifests.CheckTarget(target)
+	byKey := func(a, b manifests.Entry) int { return a.Key().Compare(b.Key()) }
+	slices.SortFunc(f.entries, byKey)
+	all := make([]manifests.Entry, 0, previous.Len()+len(f.entries))
+	fresh := f.entries
+	for i, kept := range f.kept {
+		if !kept {
+			continue
 		}
-		if err != nil {
-			s.hide(path, err)
-			return 1
+		old := previous.At(i)
+		for len(fresh) > 0 && fresh[0].Key().Compare(old.Key()) < 0 {
+			all, fresh = append(all, fresh[0]), fresh[1:]
 		}
-		e.Kind, e.Target = manifests.Symlink, target
-		s.add(e)
-	case !mode.IsRegular():
-		s.out.skipped = append(s.out.skipped, Skip{e.Key(), "is a " + special(mode) + ", which no torrent can carry"})
-		return 0
-	case info.Size() == 0:
-		e.Kind, e.Executable = manifests.Empty, executable(mode)
-		s.add(e)
-	default:
-		s.seen()
-		if s.want != nil && !s.want(p, info) {
-			return 1
-		}
-		c := &candidate{src: s.src, path: p, info: info}
-		if s.cached == nil || !s.cached(c) {
-			s.out.candidates = append(s.out.candidates, c)
-		}
+		all = append(all, *old)
 	}
-	return 1
-}
-
-func (s *scanner) add(e manifests.Entry) {
-	s.seen()
-	s.out.entries = append(s.out.entries, e)
-}
-
-// path makes a Path of what a walk put together. What cannot be one, because
-// it is too long, is reported at its directory, which has one.
-func (s *scanner) path(path string) (manifests.Path, bool) {
-	p, err := manifests.ParsePath(path)
-	if err != nil {
-		parent := path[:max(strings.LastIndexByte(path, '/'), 0)]
-		s.out.failed = append(s.out.failed, Failure{s.key(parent), err})
-	}
-	return p, err == nil
-}
-
-// hide reports a place that cannot be read; whatever was listed there and
-// below it stays listed.
-func (s *scanner) hide(path string, err error) {
-	if path != "" {
-		if _, ok := s.path(path); !ok {
-			return
-		}
-	}
-	s.out.hidden = append(s.out.hidden, s.key(path))
-	s.out.failed = append(s.out.failed, Failure{s.key(path), cause(err)})
-}
-
-// key names a place that ParsePath has seen or that is the root itself.
-func (s *scanner) key(path string) manifests.Key {
-	return manifests.Key{Tree: s.src.tree, Path: manifests.Path(path)}
+	return manifests.NewListing(append(all, fresh...))
 }
 
 // cause strips the path from an error of the file system: it is the one it
@@ -239,32 +315,4 @@ func cause(err error) error {
 		return fmt.Errorf("%s: %w", pe.Op, pe.Err)
 	}
 	return err
-}
-
-// readDir returns all names in an open directory, or none of them.
-func readDir(dir *os.Root) ([]fs.DirEntry, error) {
-	f, err := dir.Open(".")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	list, err := f.ReadDir(-1)
-	if err != nil {
-		return nil, err
-	}
-	return list, nil
-}
-
-func executable(mode fs.FileMode) bool { return mode&0o100 != 0 }
-
-func special(mode fs.FileMode) string {
-	switch {
-	case mode&fs.ModeNamedPipe != 0:
-		return "named pipe"
-	case mode&fs.ModeSocket != 0:
-		return "socket"
-	case mode&fs.ModeDevice != 0:
-		return "device"
-	}
-	return "special file"
 }

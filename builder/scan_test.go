@@ -3,12 +3,13 @@ package builder
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"syscall"
 	"testing"
 
+	"seedtree/internal/dirat"
 	"seedtree/internal/pieces"
+	"seedtree/manifests"
 )
 
 // What becomes of a directory between the look at its name and its opening.
@@ -30,14 +31,19 @@ func TestDirectoryChangesUnderTheScan(t *testing.T) {
 			f.write("d/x", "listed")
 			f.write("other/x", "never to be taken for d/x")
 			f.write("other/y", "never to be taken for d/y")
-			s, _ := f.scanner()
+			s := f.scanner()
 			info, err := s.src.root.Lstat("d")
 			f.must(err)
 			f.must(os.Rename(f.path("d"), f.path("d.away"))) // not removed: inodes are given out again
 			c.change(f)
-			n, err := s.subdir(s.src.root, "d", info, nil)
-			if f.must(err); (n == 1) != c.failed || len(s.out.candidates)+len(s.out.entries) != 0 {
-				t.Fatalf("subdir found %d entries: %+v", n, s.out)
+			// The root is scanned already and found a directory "d".
+			s.at = &place{dir: s.src.root, open: 1}
+			s.at = &place{in: s.at, name: "d", path: "d/", stat: info, open: 1}
+			if s.dir = s.read(); s.dir != nil {
+				t.Fatal("it was read")
+			}
+			if s.at.found != c.failed || s.at.gone == c.failed {
+				t.Fatalf("place %+v", s.at)
 			}
 			if c.failed != (len(s.out.failed) == 1) || c.failed != (len(s.out.hidden) == 1) {
 				t.Fatalf("failed %v, hidden %v", s.out.failed, s.out.hidden)
@@ -54,22 +60,25 @@ func TestNamesVanishUnderTheScan(t *testing.T) {
 	f := newFixture(t)
 	f.write("a", "aa")
 	f.write("b", "bb")
-	s, list := f.scanner()
+	s := f.scanner()
+	s.at = &place{dir: s.src.root, open: 1}
+	s.dir = s.read()
 	f.must(os.Remove(f.path("a")))
-	n, err := s.walk(s.src.root, "", list, nil)
-	if err != nil || n != 1 || len(s.out.candidates) != 1 || len(s.out.failed) != 0 {
-		t.Fatalf("found %d, %v: %+v", n, err, s.out)
+	s.walk()
+	if len(s.out.folders) != 1 || len(s.out.folders[0].files) != 1 || len(s.out.failed) != 0 {
+		t.Fatalf("found %+v", s.out)
 	}
 }
 
-func (f *fixture) scanner() (*scanner, []fs.DirEntry) {
+func (f *fixture) scanner() *scanner {
 	f.t.Helper()
-	root, err := os.OpenRoot(f.dir)
+	root, err := dirat.Open(f.dir)
 	f.must(err)
 	f.t.Cleanup(func() { _ = root.Close() })
-	list, err := readDir(root)
+	none, err := manifests.NewListing(nil)
 	f.must(err)
-	return &scanner{ctx: f.t.Context(), src: &source{tree: "t", dir: f.dir, root: root}, out: &findings{}, seen: func() {}}, list
+	s := &scan{src: &source{tree: "t", dir: f.dir, root: root}, previous: none, seen: func(int) {}}
+	return &scanner{scan: s, out: &findings{newest: map[uint64]int64{}}}
 }
 
 // Directories are closed when their files are read: a tree has more of them

@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"path"
 
+	"seedtree/internal/dirat"
 	"seedtree/manifests"
 )
 
@@ -14,13 +15,13 @@ import (
 type source struct {
 	tree string
 	dir  string
-	root *os.Root
+	root *dirat.Dir
 }
 
 // openSource opens a tree's folder and makes sure that it is this site's
 // source of this tree and not an empty mount point.
 func openSource(site, tree, dir string) (*source, error) {
-	root, err := os.OpenRoot(dir)
+	root, err := dirat.Open(dir)
 	if err != nil {
 		return nil, fmt.Errorf("tree %s: %w: %w", tree, ErrNotMounted, err)
 	}
@@ -31,8 +32,8 @@ func openSource(site, tree, dir string) (*source, error) {
 	return s, nil
 }
 
-func checkMarker(root *os.Root, site, tree, dir string) error {
-	data, err := readSmall(root, manifests.MarkerName, 64<<10)
+func checkMarker(root *dirat.Dir, site, tree, dir string) error {
+	data, err := readMarker(root)
 	if err != nil {
 		return fmt.Errorf("tree %s: %w: no marker in %s: %w", tree, ErrNotMounted, dir, err)
 	}
@@ -49,6 +50,16 @@ func checkMarker(root *os.Root, site, tree, dir string) error {
 	return nil
 }
 
+func readMarker(root *dirat.Dir) ([]byte, error) {
+	at, name := path.Split(manifests.MarkerName)
+	dir, err := root.OpenPath(path.Clean(at))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Close() }()
+	return readSmall(dir, name, 64<<10)
+}
+
 // still makes sure that the folder's path leads where it led at the start: a
 // drive that was unmounted meanwhile, or another one mounted over it, must
 // not pass for files deleted or added.
@@ -58,21 +69,43 @@ func (s *source) still(site string) error {
 		return err
 	}
 	defer func() { _ = again.root.Close() }()
-	before, err1 := s.root.Stat(".")
-	now, err2 := again.root.Stat(".")
+	before, err1 := s.root.Stat()
+	now, err2 := again.root.Stat()
 	if err := errors.Join(err1, err2); err != nil {
 		return fmt.Errorf("tree %s: %w: %w", s.tree, ErrNotMounted, err)
 	}
-	if !os.SameFile(before, now) {
+	if !now.Same(&before) {
 		return fmt.Errorf("tree %s: %w: %s became another folder while it was read", s.tree, ErrNotMounted, s.dir)
 	}
 	return nil
 }
 
-// readSmall reads a regular file of at most limit bytes. It does not wait for
-// somebody to write into a pipe that has the file's name.
-func readSmall(root *os.Root, name string, limit int64) ([]byte, error) {
-	f, err := root.OpenFile(name, os.O_RDONLY|nonblock, 0)
+// open opens a folder by its path in the tree, "" for the root itself, which
+// is not to be closed.
+func (s *source) open(path string) (*dirat.Dir, error) {
+	if path == "" {
+		return s.root, nil
+	}
+	return s.root.OpenPath(path)
+}
+
+// lstat looks at a file by its path in the tree.
+func (s *source) lstat(p manifests.Path) (dirat.Stat, error) {
+	at, name := path.Split(string(p))
+	if at == "" {
+		return s.root.Lstat(name)
+	}
+	dir, err := s.root.OpenPath(path.Clean(at))
+	if err != nil {
+		return dirat.Stat{}, err
+	}
+	defer func() { _ = dir.Close() }()
+	return dir.Lstat(name)
+}
+
+// readSmall reads a regular file of at most limit bytes.
+func readSmall(dir *dirat.Dir, name string, limit int64) ([]byte, error) {
+	f, err := dir.OpenFile(name, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -84,7 +117,7 @@ func readSmall(root *os.Root, name string, limit int64) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("%s is not a regular file", name)
 	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	data, err := io.ReadAll(io.NewSectionReader(f, 0, limit+1))
 	if err == nil && int64(len(data)) > limit {
 		err = fmt.Errorf("%s has more than %d bytes", name, limit)
 	}

@@ -1,11 +1,11 @@
 package builder
 
 import (
-	"io/fs"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"seedtree/manifests"
 )
@@ -23,7 +23,7 @@ func TestTorrents(t *testing.T) {
 	skipped, failed, err := Torrents(t.Context(), TorrentOptions{
 		Name: "photos", Dir: f.dir, Ignore: []string{"*.tmp"},
 		Leave: func(p string) bool { return p == "left" },
-		Want:  func(p manifests.Path, _ fs.FileInfo) bool { return p != "d/old" },
+		Want:  func(p manifests.Path, _ time.Time) bool { return p != "d/old" },
 	}, func(m manifests.Metainfo) {
 		if m.Tree != "photos" || m.Content() != want[string(m.Path)] {
 			t.Errorf("made a torrent of %s/%s with content %s", m.Tree, m.Path, m.Content())

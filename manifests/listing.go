@@ -107,15 +107,30 @@ func (l *Listing) All() iter.Seq[Entry] { return slices.Values(l.entries) }
 
 // Tree walks one tree's entries in order.
 func (l *Listing) Tree(name string) iter.Seq[Entry] {
-	from := sort.Search(len(l.entries), func(i int) bool { return l.entries[i].Tree >= name })
-	to := from + sort.Search(len(l.entries)-from, func(i int) bool { return l.entries[from+i].Tree > name })
+	from, to := l.Range(name)
 	return slices.Values(l.entries[from:to])
+}
+
+// Range returns where one tree's entries begin and where they end.
+func (l *Listing) Range(tree string) (from, to int) {
+	from = sort.Search(len(l.entries), func(i int) bool { return l.entries[i].Tree >= tree })
+	return from, from + sort.Search(len(l.entries)-from, func(i int) bool { return l.entries[from+i].Tree > tree })
+}
+
+// At returns the i-th entry, which is not to be changed.
+func (l *Listing) At(i int) *Entry { return &l.entries[i] }
+
+// Find returns the position of the entry at a place, or of the first one
+// behind it, and whether it is there.
+func (l *Listing) Find(k Key) (i int, found bool) {
+	i = sort.Search(len(l.entries), func(i int) bool { return l.entries[i].Key().Compare(k) >= 0 })
+	return i, i < len(l.entries) && l.entries[i].Key() == k
 }
 
 // Get returns the entry at a place.
 func (l *Listing) Get(k Key) (Entry, bool) {
-	i := sort.Search(len(l.entries), func(i int) bool { return l.entries[i].Key().Compare(k) >= 0 })
-	if i == len(l.entries) || l.entries[i].Key() != k {
+	i, found := l.Find(k)
+	if !found {
 		return Entry{}, false
 	}
 	return l.entries[i], true

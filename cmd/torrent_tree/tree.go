@@ -10,6 +10,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"seedtree/builder"
 	"seedtree/manifests"
@@ -152,7 +153,7 @@ func place(p manifests.Path) string {
 }
 
 // want says whether a file's torrent is to be made.
-func (t *tree) want(p manifests.Path, info fs.FileInfo) bool {
+func (t *tree) want(p manifests.Path, modified time.Time) bool {
 	t.say("Processing %q", path.Join(filepath.ToSlash(t.src), string(p)))
 	name := place(p)
 	old, err := t.into.Stat(name)
@@ -161,7 +162,7 @@ func (t *tree) want(p manifests.Path, info fs.FileInfo) bool {
 		return true // absent, or else writing it says what is wrong
 	case t.replace == replaceAll:
 		t.say("Would skip %q, but -f specified", path.Join(t.out, name))
-	case t.replace == replaceOlder && old.ModTime().Before(info.ModTime()):
+	case t.replace == replaceOlder && old.ModTime().Before(modified):
 		t.say("Would skip %q, but -u specified", path.Join(t.out, name))
 	default:
 		t.say("Skipping %q - already exists", path.Join(t.out, name))

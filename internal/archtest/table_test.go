@@ -27,13 +27,14 @@ func rooms() map[string]room {
 		"apply/enginetest":   {floor: 3, mayImport: []string{"apply", "manifests"}, testsOnly: true},
 
 		"gitsource":        {floor: 2, mayImport: []string{"internal/durable", "internal/signature", "manifests"}},
-		"builder":          {floor: 2, mayImport: []string{"manifests", "internal/pieces"}},
+		"builder":          {floor: 2, mayImport: []string{"manifests", "internal/pieces", "internal/dirat"}},
 		"apply":            {floor: 2, mayImport: []string{"manifests", "internal/pieces"}},
 		"internal/tracker": {floor: 2, mayImport: []string{"manifests", "internal/pki"}},
 
 		"manifests":          {floor: 1},
 		"internal/pki":       {floor: 1},
 		"internal/pieces":    {floor: 1},
+		"internal/dirat":     {floor: 1},
 		"internal/durable":   {floor: 1},
 		"internal/signature": {floor: 1},
 
