@@ -94,8 +94,8 @@ type scan struct {
 	src      *source
 	previous *manifests.Listing
 	reread   func(*manifests.Entry) bool // whether to read what is as it was
-	began    int64     // by our clock, in nanoseconds since 1970
-	seen     func(int) // called with how many entries were found, by any scanner
+	began    int64                       // by our clock, in nanoseconds since 1970
+	seen     func(int)                   // called with how many entries were found, by any scanner
 	// leave names places to leave out with all below them. nil: none.
 	leave func(path string) bool
 
