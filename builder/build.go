@@ -143,8 +143,10 @@ func (b *build) reread(e *manifests.Entry) bool { return b.Rehash || b.accepted(
 
 func treeRules(lines []string) *rules {
 	var r *rules
-	for _, line := range lines {
-		r = r.below("", line)
+	for i, line := range lines {
+		if next := r.below("", line); next != r {
+			next.item, r = i+1, next
+		}
 	}
 	return r
 }

@@ -15,11 +15,14 @@ const maxIgnoreFile = 1 << 20
 type rules struct {
 	above *rules
 	base  string // the directory of the file, "" or with a slash at its end
+	item  int    // which of the manifest's rules this is, from 1; 0: of an ignore file
 	list  []rule
 }
 
 // rule is one line of an ignore file.
 type rule struct {
+	text    string // as written
+	line    int    // where, from 1
 	pattern string
 	literal int // leading bytes of pattern without a wildcard
 	negated bool
@@ -31,16 +34,22 @@ type rule struct {
 
 // ignored reports whether a path of the tree is left out.
 func (r *rules) ignored(path string, isDir bool) bool {
+	_, one := r.match(path, isDir)
+	return one != nil && !one.negated
+}
+
+// match returns the rule that decides about a path, and where it stands.
+func (r *rules) match(path string, isDir bool) (*rules, *rule) {
 	for ; r != nil; r = r.above {
 		rel := path[len(r.base):]
 		name := rel[strings.LastIndexByte(rel, '/')+1:]
 		for i := len(r.list) - 1; i >= 0; i-- {
 			if one := &r.list[i]; (isDir || !one.dirOnly) && one.matches(rel, name) {
-				return !one.negated
+				return r, one
 			}
 		}
 	}
-	return false
+	return nil, nil
 }
 
 func (r *rule) matches(rel, name string) bool {
@@ -66,12 +75,15 @@ func (r *rule) matches(rel, name string) bool {
 func (r *rules) below(base, text string) *rules {
 	next := &rules{above: r, base: base}
 	text = strings.TrimPrefix(text, "\xef\xbb\xbf") // some editors begin files with a byte order mark
+	number := 0
 	for line := range strings.SplitSeq(text, "\n") {
+		number++
 		line, _, _ = strings.Cut(strings.TrimSuffix(line, "\r"), "\x00")
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		if one, ok := parseRule(trimSpaces(line)); ok {
+			one.line = number
 			next.list = append(next.list, one)
 		}
 	}
@@ -82,7 +94,7 @@ func (r *rules) below(base, text string) *rules {
 }
 
 func parseRule(s string) (rule, bool) {
-	var r rule
+	r := rule{text: s}
 	s, r.negated = strings.CutPrefix(s, "!")
 	s, r.dirOnly = strings.CutSuffix(s, "/")
 	r.nameOnly = !strings.Contains(s, "/")

@@ -117,6 +117,43 @@ func compareWithGit(t *testing.T, dir string, top *rules, paths []string, what s
 			t.Errorf("%s: %q: we say ignored=%v, git says %v", what, p, got[p], want[p])
 		}
 	}
+	compareRules(t, dir, top, bare, what)
+}
+
+// compareRules wants the very rule that git names for each path.
+func compareRules(t *testing.T, dir string, top *rules, paths []string, what string) {
+	t.Helper()
+	load := func(base string, above *rules) (*rules, error) {
+		text, err := os.ReadFile(filepath.Join(dir, base, ".gitignore"))
+		if err != nil {
+			return above, nil
+		}
+		return above.below(base, string(text)), nil
+	}
+	out := git(t, dir, []byte(strings.Join(paths, "\x00")+"\x00"), "check-ignore", "--no-index", "-v", "-n", "-z", "--stdin")
+	fields := strings.Split(out, "\x00")
+	for ; len(fields) >= 4; fields = fields[4:] {
+		p, want := fields[3], strings.Join(fields[:3], ":")
+		info, err := os.Lstat(filepath.Join(dir, p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		from, rule, _, err := decide(p, info.IsDir(), top, load)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := "::"
+		if rule != nil {
+			source := from.base + ".gitignore"
+			if from == top {
+				source = ".git/info/exclude"
+			}
+			got = fmt.Sprintf("%s:%d:%s", source, rule.line, rule.text)
+		}
+		if got != want {
+			t.Errorf("%s: %q: we say %q decides, git says %q", what, p, got, want)
+		}
+	}
 }
 
 // ignorePaths is what the rules below are tried on.

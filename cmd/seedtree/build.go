@@ -18,7 +18,7 @@ import (
 // buildFlags are what `seedtree build` is told.
 type buildFlags struct {
 	dryRun, rehash, allowRemovals, asIs bool
-	accept                              []string
+	accept, explain                     []string
 }
 
 // buildReport is what one build did.
@@ -57,15 +57,25 @@ follow it: the build would undo it.`,
 		Example: `  seedtree build --dry-run     show what would be committed
   seedtree build
   seedtree build --rehash                       look for rot
-  seedtree build --accept photos/2019/a.jpg     these bytes are meant`,
+  seedtree build --accept photos/2019/a.jpg     these bytes are meant
+  seedtree build --explain photos/2019/a.tmp    why is it not listed?`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.build(cmd.Context(), flags) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(flags.explain) > 0 {
+				return a.explain(cmd.Context(), flags.explain)
+			}
+			return a.build(cmd.Context(), flags)
+		},
 	}
 	cmd.Flags().BoolVar(&flags.dryRun, "dry-run", false, "show the changes, commit nothing")
 	cmd.Flags().BoolVar(&flags.rehash, "rehash", false, "read every file again, and report those that look rotten (exit 7)")
 	cmd.Flags().StringArrayVar(&flags.accept, "accept", nil, "commit the bytes of a listed `tree/path`, file or directory, as they are (repeatable)")
+	cmd.Flags().StringArrayVar(&flags.explain, "explain", nil, "show what a build makes of a `path` and which ignore rule decided, and build nothing (repeatable)")
 	cmd.Flags().BoolVar(&flags.allowRemovals, "allow-removals", false, "commit even if more files disappeared than the manifest's limit allows")
 	cmd.Flags().BoolVar(&flags.asIs, "as-is", false, "commit the source as it is, even if that undoes what others committed")
+	for _, other := range []string{"dry-run", "rehash", "accept", "allow-removals", "as-is"} {
+		cmd.MarkFlagsMutuallyExclusive("explain", other)
+	}
 	return cmd
 }
 
