@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -42,7 +43,7 @@ func newHTTP(u *url.URL, cfg Config) (remote, error) {
 	if _, err := h.proxyURL(nil); err != nil {
 		return nil, err
 	}
-	return &wire{address: h.base, open: h.open}, nil
+	return &wire{address: h.base, timeout: cfg.Timeout, open: h.open}, nil
 }
 
 type httpRemote struct {
@@ -60,6 +61,9 @@ type httpPipe struct {
 	base    string // after a redirect within the server
 	adv     io.ReadCloser
 	answer  io.ReadCloser
+
+	mu    sync.Mutex
+	conns []*watchedConn // one, if the server keeps it open between the requests
 }
 
 func (h *httpRemote) open(ctx context.Context, service string) (pipe, error) {
@@ -77,15 +81,32 @@ func (h *httpRemote) open(ctx context.Context, service string) (pipe, error) {
 			DisableCompression:     true,
 			ResponseHeaderTimeout:  h.timeout,
 			TLSHandshakeTimeout:    h.timeout,
-			DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
-				return dial(p.ctx, network, addr, h.timeout)
-			},
+			DialContext:            p.dial,
 		},
 	}
 	if err := p.discover(); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
+}
+
+func (p *httpPipe) dial(_ context.Context, network, addr string) (net.Conn, error) {
+	c, err := dial(p.ctx, network, addr, p.remote.timeout)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns = append(p.conns, c)
+	return c, nil
+}
+
+func (p *httpPipe) renew() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.renew()
+	}
 }
 
 const infoRefs = "/info/refs"
@@ -187,6 +208,9 @@ func statusError(res *http.Response) error {
 func (p *httpPipe) advertised() io.Reader { return p.adv }
 
 func (p *httpPipe) request(body io.Reader, size int64) (io.Reader, error) {
+	// Read to its end, so that the connection serves once more.
+	_, _ = io.CopyN(io.Discard, p.adv, 1)
+	_ = p.adv.Close()
 	res, err := p.do(http.MethodPost, "/"+p.service, io.NopCloser(body), size)
 	if err != nil {
 		return nil, err

@@ -36,7 +36,7 @@ func newSSH(u *url.URL, cfg Config) (remote, error) {
 	if strings.HasPrefix(r.path, "/~") {
 		r.path = r.path[1:]
 	}
-	return &wire{address: u.Redacted(), open: r.open}, nil
+	return &wire{address: u.Redacted(), timeout: cfg.Timeout, open: r.open}, nil
 }
 
 type sshRemote struct {
@@ -49,6 +49,7 @@ type sshRemote struct {
 type sshPipe struct {
 	client  *ssh.Client
 	session *ssh.Session
+	conn    *watchedConn
 	agent   io.Closer
 	in      io.WriteCloser
 	out     io.Reader
@@ -57,7 +58,7 @@ type sshPipe struct {
 
 func (r *sshRemote) open(ctx context.Context, service string) (pipe, error) {
 	p := &sshPipe{stderr: &lockedTail{}}
-	auth, err := r.auth(p)
+	auth, err := r.auth(ctx, p)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %w", ErrAuth, err), p.Close())
 	}
@@ -70,6 +71,7 @@ func (r *sshRemote) open(ctx context.Context, service string) (pipe, error) {
 	if err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
+	p.conn = conn
 	config := &ssh.ClientConfig{
 		User: r.user, Auth: auth, HostKeyCallback: keys.check,
 		HostKeyAlgorithms: keys.algorithms, Timeout: r.timeout,
@@ -109,13 +111,25 @@ func (p *sshPipe) run(command string) error {
 	return p.session.Start(command)
 }
 
-func (p *sshPipe) advertised() io.Reader { return p.out }
+func (p *sshPipe) advertised() io.Reader { return p }
+
+// Read reads what the command says. When the connection dies of silence, the
+// library tells no more than that it ended.
+func (p *sshPipe) Read(b []byte) (int, error) {
+	n, err := p.out.Read(b)
+	if stalled := p.conn.failure(); err != nil && stalled != nil {
+		err = stalled
+	}
+	return n, err
+}
+
+func (p *sshPipe) renew() { p.conn.renew() }
 
 func (p *sshPipe) request(body io.Reader, _ int64) (io.Reader, error) {
 	if _, err := io.Copy(p.in, body); err != nil {
 		return nil, err
 	}
-	return p.out, p.in.Close()
+	return p, p.in.Close()
 }
 
 // Close hangs up. What the server said on its error channel becomes the error: a
@@ -129,6 +143,7 @@ func (p *sshPipe) Close() error {
 		if p.session != nil {
 			_ = p.session.Wait() // the copying of stderr ends with it
 		}
+		p.client = nil // a second Wait would never end
 	}
 	if said := p.stderr.text(); said != "" {
 		return serverError(said)
@@ -138,7 +153,7 @@ func (p *sshPipe) Close() error {
 
 // auth gathers the keys to offer: the configured one, else the agent's, else the
 // usual files.
-func (r *sshRemote) auth(p *sshPipe) ([]ssh.AuthMethod, error) {
+func (r *sshRemote) auth(ctx context.Context, p *sshPipe) ([]ssh.AuthMethod, error) {
 	if r.cfg.KeyFile != "" {
 		signer, err := readKey(r.cfg.KeyFile, r.cfg.PassphraseFile)
 		if err != nil {
@@ -147,7 +162,8 @@ func (r *sshRemote) auth(p *sshPipe) ([]ssh.AuthMethod, error) {
 		return []ssh.AuthMethod{ssh.PublicKeys(signer)}, nil
 	}
 	if sock := os.Getenv("SSH_AUTH_SOCK"); sock != "" {
-		if conn, err := net.Dial("unix", sock); err == nil {
+		// An agent that asks its user gets as long as a server.
+		if conn, err := dial(ctx, "unix", sock, r.timeout); err == nil {
 			p.agent = conn
 			return []ssh.AuthMethod{ssh.PublicKeysCallback(agent.NewClient(conn).Signers)}, nil
 		}

@@ -11,11 +11,11 @@ import (
 	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
-	"github.com/go-git/go-git/v5/plumbing/protocol/packp/sideband"
 )
 
 // Services of git's pack protocol, version 0.
@@ -33,12 +33,15 @@ type pipe interface {
 	advertised() io.Reader
 	// request sends size bytes and returns the answer.
 	request(body io.Reader, size int64) (io.Reader, error)
+	// renew gives the server the whole timeout again.
+	renew()
 	io.Closer
 }
 
 // wire is a remote that speaks git's pack protocol over some pipe.
 type wire struct {
 	address string // for messages, without secrets
+	timeout time.Duration
 	// open starts a service; the context ends the whole conversation.
 	open func(ctx context.Context, service string) (pipe, error)
 }
@@ -127,10 +130,11 @@ func (w *wire) fetch(ctx context.Context, choose chooser, _ func(hash) bool, in 
 	if err != nil || len(wants) == 0 {
 		return err
 	}
-	body, band, err := uploadRequest(ar, wants, haves)
+	body, banded, err := uploadRequest(ar, wants, haves)
 	if err != nil {
 		return err
 	}
+	p.renew()
 	raw, err := p.request(bytes.NewReader(body), int64(len(body)))
 	if err != nil {
 		return classify(ctx, err)
@@ -140,16 +144,31 @@ func (w *wire) fetch(ctx context.Context, choose chooser, _ func(hash) bool, in 
 		return classify(ctx, fmt.Errorf("the server's answer: %w", err))
 	}
 	pack := io.Reader(answer)
-	if band {
-		pack = sideband.NewDemuxer(sideband.Sideband64k, answer)
+	if banded {
+		pack = &band{r: answer, words: io.Discard, alive: w.patience(p)}
 	}
 	if _, err := io.Copy(in.writer(), pack); err != nil {
 		return classify(ctx, fmt.Errorf("receive objects: %w", err))
 	}
+	_ = p.Close() // what follows is our own work, and may take long
 	if err := in.index(); err != nil {
 		return classify(ctx, err) // a pack that was cut short is a broken connection
 	}
 	return nil
+}
+
+// patience is how many times the timeout a server may be busy for, when it says
+// so: git sends an empty packet every few seconds while it gathers a pack, or takes
+// one apart.
+const patience = 10
+
+func (w *wire) patience(p pipe) (alive func()) {
+	until := time.Now().Add(patience * w.timeout)
+	return func() {
+		if time.Now().Before(until) {
+			p.renew()
+		}
+	}
 }
 
 // uploadRequest asks for wants, naming what we have. Neither thin packs nor the
@@ -222,7 +241,7 @@ func (w *wire) push(ctx context.Context, u update) error {
 		return err
 	}
 	u.old = now
-	head, band, err := u.request(ar)
+	head, banded, err := u.request(ar)
 	if err != nil {
 		return err
 	}
@@ -235,11 +254,13 @@ func (w *wire) push(ctx context.Context, u update) error {
 	if err != nil {
 		return err
 	}
+	p.renew()
 	answer, err := p.request(io.MultiReader(bytes.NewReader(head), pack), int64(len(head))+st.Size())
 	if err != nil {
 		return &unsureError{classify(ctx, err)}
 	}
-	return classify(ctx, readReport(answer, band))
+	p.renew()
+	return classify(ctx, readReport(answer, banded, w.patience(p)))
 }
 
 // request is the one command and its capabilities; the pack follows it.
@@ -265,12 +286,10 @@ func (u update) request(ar *packp.AdvRefs) (head []byte, band bool, err error) {
 
 // readReport reads what became of the push. Refusals by rule are final; for all
 // else the caller asks where the branch stands now.
-func readReport(r io.Reader, band bool) error {
+func readReport(r io.Reader, banded bool, alive func()) error {
 	var words tail
-	if band {
-		d := sideband.NewDemuxer(sideband.Sideband64k, r)
-		d.Progress = &words
-		r = d
+	if banded {
+		r = &band{r: bufio.NewReader(r), words: &words, alive: alive}
 	}
 	report := packp.NewReportStatus()
 	if err := report.Decode(r); err != nil {

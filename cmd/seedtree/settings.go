@@ -150,7 +150,7 @@ func (c *Config) catalogSettings() []setting {
 	return []setting{
 		{key: "catalog.urls", flag: "catalog", common: true, help: "`URL` or path of the catalog repository; repeatable, the first that answers is used", many: c.setURLs, local: absoluteURL},
 		{key: "catalog.branch", help: "the catalog's `branch` (default: main)", one: text(&g.Branch, notEmpty)},
-		{key: "catalog.timeout", help: "deadline of each step over the network (default: 1m)", one: c.setTimeout},
+		{key: "catalog.timeout", help: "deadline of each step over the network, and of each 1 kB/s while a pack moves (default: 1m)", one: c.setTimeout},
 		{key: "catalog.signatures", help: "only `none` in this version", one: onlyNone},
 		{key: "catalog.ssh.keyFile", help: "private key `file` (default: the running ssh agent's, those in ~/.ssh)", one: path(&g.SSH.KeyFile), local: absolute},
 		{key: "catalog.ssh.passphraseFile", help: "`file` with the key's passphrase", one: path(&g.SSH.PassphraseFile), local: absolute},

@@ -21,22 +21,24 @@ func rooms() map[string]room {
 
 		"internal/web": {floor: 4, mayImport: []string{"internal/agent", "manifests"}},
 
-		"internal/agent":     {floor: 3, mayImport: []string{"internal/durable", "gitsource", "apply", "manifests"}},
-		"apply/transmission": {floor: 3, mayImport: []string{"apply", "manifests"}},
+		"internal/agent":     {floor: 3, mayImport: []string{"internal/durable", "internal/pulse", "gitsource", "apply", "manifests"}},
+		"apply/transmission": {floor: 3, mayImport: []string{"internal/pulse", "apply", "manifests"}},
 		"apply/embedded":     {floor: 3, mayImport: []string{"internal/durable", "apply", "manifests", "internal/pki", "internal/pieces"}},
 		"apply/enginetest":   {floor: 3, mayImport: []string{"apply", "manifests"}, testsOnly: true},
 
-		"gitsource":        {floor: 2, mayImport: []string{"internal/durable", "internal/signature", "manifests"}},
+		"gitsource":        {floor: 2, mayImport: []string{"internal/durable", "internal/pulse", "internal/signature", "manifests"}},
 		"builder":          {floor: 2, mayImport: []string{"manifests", "internal/pieces", "internal/dirat"}},
-		"apply":            {floor: 2, mayImport: []string{"manifests", "internal/pieces"}},
+		"apply":            {floor: 2, mayImport: []string{"manifests", "internal/pieces", "internal/pulse"}},
 		"internal/tracker": {floor: 2, mayImport: []string{"manifests", "internal/pki"}},
 
 		"manifests":          {floor: 1},
 		"internal/pki":       {floor: 1},
-		"internal/pieces":    {floor: 1},
+		"internal/pieces":    {floor: 1, mayImport: []string{"internal/pulse"}},
 		"internal/dirat":     {floor: 1},
 		"internal/durable":   {floor: 1},
 		"internal/signature": {floor: 1},
+
+		"internal/pulse": {floor: 0},
 
 		"internal/testkit":        {floor: 2, mayImport: []string{"manifests"}, testsOnly: true},
 		"internal/e2e":            {floor: 3, mayImport: []string{"internal/testkit", "manifests"}, testsOnly: true},
