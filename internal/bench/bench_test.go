@@ -153,7 +153,7 @@ func TestAlternate(t *testing.T) {
 			return exec.CommandContext(ctx, "true"), nil
 		}}
 	}
-	l := &lab{options: options{rounds: 2}}
+	l := &lab{options: options{rounds: 2, patience: time.Minute}}
 	got, err := l.alternate(t.Context(), "test", []contender{runs("a", 0), runs("b", 1e9)})
 	if err != nil || strings.Join(order, "") != "abba" {
 		t.Fatalf("%v, %v", order, err)
@@ -169,6 +169,33 @@ func TestAlternate(t *testing.T) {
 	}
 }
 
+// A peer that hangs costs its own row, not everybody's: it is stopped with all
+// that it started.
+func TestHanging(t *testing.T) {
+	pid := filepath.Join(t.TempDir(), "pid")
+	l := &lab{options: options{rounds: 1, patience: 300 * time.Millisecond}}
+	got, err := l.alternate(t.Context(), "test", []contender{
+		{name: "hangs", prepare: func(ctx context.Context) (*exec.Cmd, error) {
+			return exec.CommandContext(ctx, "sh", "-c", "sleep 1000 & echo $! >"+pid+"; wait"), nil
+		}},
+		{name: "ends", prepare: func(ctx context.Context) (*exec.Cmd, error) { return exec.CommandContext(ctx, "true"), nil }},
+	})
+	if err != nil || len(got["hangs"]) != 0 || len(got["ends"]) != 1 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	child, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, 10*time.Second, "its child has ended", func() error {
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(child)) + "/stat")
+		if err == nil && !strings.Contains(string(stat), ") Z ") {
+			return fmt.Errorf("%s", stat)
+		}
+		return nil
+	})
+}
+
 // The whole program on small corpora: every table has its rows, everything it
 // made is gone, and what else stands in the directory is not.
 func TestQuickRun(t *testing.T) {
@@ -181,7 +208,7 @@ func TestQuickRun(t *testing.T) {
 	if err := os.WriteFile(doc, []byte(resultBegins+resultEnds), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	err := run(t.Context(), options{dir: dir, write: doc, mkbrr: "nowhere/mkbrr", rounds: 1, quick: true})
+	err := run(t.Context(), options{dir: dir, write: doc, mkbrr: "nowhere/mkbrr", rounds: 1, quick: true, patience: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}

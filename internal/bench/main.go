@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // options is a command line.
@@ -22,6 +23,7 @@ type options struct {
 	dir, write, mkbrr string
 	only              string
 	rounds            int
+	patience          time.Duration
 	keep, quick       bool
 }
 
@@ -34,6 +36,7 @@ func main() {
 	flag.StringVar(&o.mkbrr, "mkbrr", ".cache/mkbrr", "the mkbrr to measure against, if there is one; else it is looked for in PATH")
 	flag.StringVar(&o.only, "only", "", "measure these only: letters of corpora, and S for scale, such as \"AB\"")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often everything runs; medians are reported")
+	flag.DurationVar(&o.patience, "patience", 5*time.Minute, "how long one run may take before it counts as hanging and is left out")
 	flag.BoolVar(&o.keep, "keep", false, "keep the files to measure with: the next run finds them")
 	flag.BoolVar(&o.quick, "quick", false, "small corpora: shows that it works, says little about speed")
 	flag.Parse()

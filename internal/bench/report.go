@@ -59,8 +59,12 @@ func (c corpus) table(peers []competitor, got map[string][]sample) string {
 	base := got[rival]
 	for _, p := range peers {
 		s := got[p.name]
-		if p.missing != "" || len(s) == 0 {
+		switch {
+		case p.missing != "":
 			rows = append(rows, []string{p.name, p.missing})
+			continue
+		case len(s) == 0:
+			rows = append(rows, []string{p.name, errHangs.Error()})
 			continue
 		}
 		name := strings.TrimSpace(p.name + " " + p.version)

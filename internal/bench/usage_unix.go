@@ -4,6 +4,7 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"runtime"
 	"syscall"
 	"time"
@@ -30,4 +31,11 @@ func residentBytes(r *syscall.Rusage) int64 {
 		return int64(r.Maxrss)
 	}
 	return int64(r.Maxrss) << 10
+}
+
+// together makes the end of a command the end of all that it started: a
+// program that hangs is not the one that we know.
+func together(c *exec.Cmd) {
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	c.Cancel = func() error { return syscall.Kill(-c.Process.Pid, syscall.SIGKILL) }
 }
