@@ -2,7 +2,6 @@ package apply_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -11,33 +10,9 @@ import (
 
 	"seedtree/apply"
 	"seedtree/apply/enginetest"
+	"seedtree/internal/testkit"
 	"seedtree/manifests"
 )
-
-// withMounts runs a test in a mount namespace of its own, where it may mount
-// file systems that nobody else sees, as any user.
-func withMounts(t *testing.T, test func(t *testing.T)) {
-	t.Helper()
-	const marker = "SEEDTREE_TEST_IN_NAMESPACE"
-	if os.Getenv(marker) != "" {
-		test(t)
-		return
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), marker+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s\n(this test needs user namespaces: sysctl kernel.unprivileged_userns_clone=1, and a container that permits unshare)", err, out)
-	}
-	if !strings.Contains(string(out), "--- PASS: "+t.Name()) {
-		t.Fatalf("did not run: %s", out)
-	}
-}
 
 func mount(t *testing.T, dir, options string) {
 	t.Helper()
@@ -49,114 +24,118 @@ func mount(t *testing.T, dir, options string) {
 // TestMountInsideTheTree: a folder of the tree is another file system. Hard
 // links and renames into it fail with EXDEV.
 func TestMountInsideTheTree(t *testing.T) {
-	withMounts(t, func(t *testing.T) {
-		w := newWorld(t)
-		w.manifest.Prune.Limit.Percent = 99
-		mount(t, w.name("disk2"), "size=8m")
-		w.write("disk2/foreign", "f")
-		old := w.file("disk2/doc", "version one")
-		first := w.want(old, w.file("a", "aaa"), w.file("disk2/b", "bbb"))
-		for range 3 {
-			must(t, w.pass(w.again(first)).Err())
-			must(t, w.engine.Feed())
-		}
-		w.requireTree(first.Listing, filepath.Join("disk2", "foreign"))
-		before := w.downloaded()
-		two := w.know(enginetest.NewFileAt(t, "photos", "disk2/doc", []byte("version two"), time.Unix(1700000000, 0)))
-		second := w.want(two, w.file("disk2/a", "aaa"), w.file("b", "bbb"))
-		for range 3 {
-			must(t, w.pass(w.again(second)).Err())
-			must(t, w.engine.Feed())
-		}
-		w.requireTree(second.Listing, filepath.Join("disk2", "foreign"))
-		if got := w.downloaded() - before; got != int64(len("version two")) {
-			t.Fatalf("%d bytes were fetched", got)
-		}
-		if w.inTrash()["disk2/doc"] != "version one" {
-			t.Fatal("the old version is not in the trash")
-		}
-		third := w.want(old, w.file("b", "bbb"))
-		for range 2 {
-			must(t, w.pass(w.again(third)).Err())
-		}
-		w.requireTree(third.Listing, filepath.Join("disk2", "foreign"))
-		w.requireStagingEmpty()
-	})
+	if !testkit.Sandbox(t) {
+		return
+	}
+	w := newWorld(t)
+	w.manifest.Prune.Limit.Percent = 99
+	mount(t, w.name("disk2"), "size=8m")
+	w.write("disk2/foreign", "f")
+	old := w.file("disk2/doc", "version one")
+	first := w.want(old, w.file("a", "aaa"), w.file("disk2/b", "bbb"))
+	for range 3 {
+		must(t, w.pass(w.again(first)).Err())
+		must(t, w.engine.Feed())
+	}
+	w.requireTree(first.Listing, filepath.Join("disk2", "foreign"))
+	before := w.downloaded()
+	two := w.know(enginetest.NewFileAt(t, "photos", "disk2/doc", []byte("version two"), time.Unix(1700000000, 0)))
+	second := w.want(two, w.file("disk2/a", "aaa"), w.file("b", "bbb"))
+	for range 3 {
+		must(t, w.pass(w.again(second)).Err())
+		must(t, w.engine.Feed())
+	}
+	w.requireTree(second.Listing, filepath.Join("disk2", "foreign"))
+	if got := w.downloaded() - before; got != int64(len("version two")) {
+		t.Fatalf("%d bytes were fetched", got)
+	}
+	if w.inTrash()["disk2/doc"] != "version one" {
+		t.Fatal("the old version is not in the trash")
+	}
+	third := w.want(old, w.file("b", "bbb"))
+	for range 2 {
+		must(t, w.pass(w.again(third)).Err())
+	}
+	w.requireTree(third.Listing, filepath.Join("disk2", "foreign"))
+	w.requireStagingEmpty()
 }
 
 func TestTreesOnTwoFileSystems(t *testing.T) {
-	withMounts(t, func(t *testing.T) {
-		w := newWorld(t, "photos", "music")
-		mount(t, w.roots["music"], "size=8m")
-		must(t, w.site.InitTree("music", manifests.RoleCopy))
-		w.manifest.Prune.Limit.Percent = 99
-		w.sync(w.want(w.file("a", "moves"), w.file("keep", "k")))
-		before := w.downloaded()
-		w.sync(w.want(w.fileIn("music", "sub/a", "moves"), w.fileIn("music", "twin", "k"), w.file("keep", "k")))
-		if w.downloaded() != before {
-			t.Fatal("bytes that were here were fetched")
-		}
-		w.requireStagingEmpty()
-	})
+	if !testkit.Sandbox(t) {
+		return
+	}
+	w := newWorld(t, "photos", "music")
+	mount(t, w.roots["music"], "size=8m")
+	must(t, w.site.InitTree("music", manifests.RoleCopy))
+	w.manifest.Prune.Limit.Percent = 99
+	w.sync(w.want(w.file("a", "moves"), w.file("keep", "k")))
+	before := w.downloaded()
+	w.sync(w.want(w.fileIn("music", "sub/a", "moves"), w.fileIn("music", "twin", "k"), w.file("keep", "k")))
+	if w.downloaded() != before {
+		t.Fatal("bytes that were here were fetched")
+	}
+	w.requireStagingEmpty()
 }
 
 func TestReadOnlyTree(t *testing.T) {
-	withMounts(t, func(t *testing.T) {
-		w := newWorld(t)
-		mount(t, w.roots["photos"], "size=8m")
-		must(t, w.site.InitTree("photos", manifests.RoleCopy))
-		w.manifest.Prune.Limit.Percent = 99
-		first := w.want(w.file("a", "aaa"), w.file("b", "bbb"))
-		w.sync(first)
-		must(t, syscall.Mount("", w.roots["photos"], "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
-		second := w.want(w.file("b", "bbb"), w.file("c", "ccc"), w.file("d", "ddd"))
-		r := w.pass(w.again(second))
-		if len(r.Errors) != 1 || r.Applied || !strings.Contains(r.Err().Error(), "read-only") {
-			t.Fatalf("%+v", r)
-		}
-		w.requireTree(first.Listing)
-		must(t, syscall.Mount("", w.roots["photos"], "", syscall.MS_REMOUNT, "size=8m"))
-		w.sync(second)
-	})
+	if !testkit.Sandbox(t) {
+		return
+	}
+	w := newWorld(t)
+	mount(t, w.roots["photos"], "size=8m")
+	must(t, w.site.InitTree("photos", manifests.RoleCopy))
+	w.manifest.Prune.Limit.Percent = 99
+	first := w.want(w.file("a", "aaa"), w.file("b", "bbb"))
+	w.sync(first)
+	must(t, syscall.Mount("", w.roots["photos"], "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""))
+	second := w.want(w.file("b", "bbb"), w.file("c", "ccc"), w.file("d", "ddd"))
+	r := w.pass(w.again(second))
+	if len(r.Errors) != 1 || r.Applied || !strings.Contains(r.Err().Error(), "read-only") {
+		t.Fatalf("%+v", r)
+	}
+	w.requireTree(first.Listing)
+	must(t, syscall.Mount("", w.roots["photos"], "", syscall.MS_REMOUNT, "size=8m"))
+	w.sync(second)
 }
 
 // TestDiskFull: the disk fills up while files are begun and trashed; after
 // room is made, the next passes finish.
 func TestDiskFull(t *testing.T) {
-	withMounts(t, func(t *testing.T) {
-		w := newWorld(t)
-		mount(t, w.roots["photos"], "size=3m")
-		must(t, w.site.InitTree("photos", manifests.RoleCopy))
-		w.manifest.Prune.Limit.Percent = 99
-		first := w.want(w.know(bigFile(t, "big", 1)), w.file("small", "s"))
-		w.sync(first)
-		ballast := w.name("ballast")
-		_ = os.WriteFile(ballast, make([]byte, 4<<20), 0o644) // until it is full
-		changed := bigFile(t, "big", 1)
-		copy(changed.Data[1<<18:], "changed")
-		second := w.want(w.know(enginetest.NewFile(t, "photos", "big", changed.Data)), w.file("small2", "s2"), empty("e"))
-		for range 2 {
-			r := w.pass(w.again(second))
-			if len(r.Errors) == 0 || r.Applied || r.Actions[apply.Prune] != 0 {
-				t.Fatalf("%+v", r)
-			}
-			_ = w.engine.Feed()
-			have := contents(t, w.roots["photos"])
-			if have["big"] != string(w.data[first.Listing.ByContent(bigFile(t, "big", 1).Entry.Content)[0].InfoHash]) || have["small"] != "s" {
-				t.Fatal("something old was lost on the full disk")
-			}
+	if !testkit.Sandbox(t) {
+		return
+	}
+	w := newWorld(t)
+	mount(t, w.roots["photos"], "size=3m")
+	must(t, w.site.InitTree("photos", manifests.RoleCopy))
+	w.manifest.Prune.Limit.Percent = 99
+	first := w.want(w.know(bigFile(t, "big", 1)), w.file("small", "s"))
+	w.sync(first)
+	ballast := w.name("ballast")
+	_ = os.WriteFile(ballast, make([]byte, 4<<20), 0o644) // until it is full
+	changed := bigFile(t, "big", 1)
+	copy(changed.Data[1<<18:], "changed")
+	second := w.want(w.know(enginetest.NewFile(t, "photos", "big", changed.Data)), w.file("small2", "s2"), empty("e"))
+	for range 2 {
+		r := w.pass(w.again(second))
+		if len(r.Errors) == 0 || r.Applied || r.Actions[apply.Prune] != 0 {
+			t.Fatalf("%+v", r)
 		}
-		must(t, os.Remove(ballast))
-		for range 6 {
-			if w.pass(w.again(second)).Complete {
-				break
-			}
-			_ = w.engine.Feed()
-			for h := range w.data {
-				w.engine.Stop(h, "")
-			}
+		_ = w.engine.Feed()
+		have := contents(t, w.roots["photos"])
+		if have["big"] != string(w.data[first.Listing.ByContent(bigFile(t, "big", 1).Entry.Content)[0].InfoHash]) || have["small"] != "s" {
+			t.Fatal("something old was lost on the full disk")
 		}
-		w.sync(second)
-		w.requireTree(second.Listing)
-	})
+	}
+	must(t, os.Remove(ballast))
+	for range 6 {
+		if w.pass(w.again(second)).Complete {
+			break
+		}
+		_ = w.engine.Feed()
+		for h := range w.data {
+			w.engine.Stop(h, "")
+		}
+	}
+	w.sync(second)
+	w.requireTree(second.Listing)
 }

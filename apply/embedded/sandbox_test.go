@@ -2,7 +2,6 @@ package embedded
 
 import (
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,33 +13,6 @@ import (
 	"seedtree/apply/enginetest"
 	"seedtree/internal/testkit"
 )
-
-const sandboxEnv = "SEEDTREE_TEST_EMBEDDED_SANDBOX"
-
-// sandbox runs the calling test again inside network and mount namespaces of
-// its own and reports whether this is that second run.
-func sandbox(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(sandboxEnv) == t.Name() {
-		return true
-	}
-	args := []string{"--net", "--mount", "--propagation", "private"}
-	if os.Geteuid() != 0 {
-		args = append(args, "--map-root-user")
-	}
-	args = append(args, os.Args[0], "-test.run=^"+t.Name()+"$", "-test.count=1")
-	if testing.Verbose() {
-		args = append(args, "-test.v")
-	}
-	cmd := exec.CommandContext(t.Context(), testkit.Need(t, "unshare", "util-linux"), args...)
-	cmd.Env = append(os.Environ(), sandboxEnv+"="+t.Name())
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("in namespaces of its own: %v\n%s", err, out)
-	}
-	t.Logf("%s", out)
-	return false
-}
 
 func shell(t *testing.T, argv ...string) {
 	t.Helper()
@@ -54,7 +26,7 @@ func shell(t *testing.T, argv ...string) {
 func TestTransmissionDialsIn(t *testing.T) {
 	t.Parallel()
 	versions := testkit.TransmissionVersions(t)
-	if !sandbox(t) {
+	if !testkit.Sandbox(t) {
 		return
 	}
 	testkit.Need(t, "ip", "iproute2")
@@ -88,7 +60,7 @@ func TestTransmissionDialsIn(t *testing.T) {
 // when there is space again it goes on by itself and ends with the right bytes.
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
-	if !sandbox(t) {
+	if !testkit.Sandbox(t) {
 		return
 	}
 	testkit.Need(t, "ip", "iproute2")

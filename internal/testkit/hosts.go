@@ -14,42 +14,6 @@ import (
 	"time"
 )
 
-// sandboxed is set in the environment of a test binary that already runs in
-// namespaces of its own.
-const sandboxed = "SEEDTREE_TEST_SANDBOXED"
-
-// InSandbox runs a package's tests in network and mount namespaces of their
-// own, so that they can make hosts with real addresses and mounts without
-// touching the machine. Use it as the body of TestMain:
-//
-//	func TestMain(m *testing.M) { os.Exit(testkit.InSandbox(m)) }
-func InSandbox(m *testing.M) int {
-	if os.Getenv(sandboxed) != "" {
-		return m.Run()
-	}
-	args := []string{"--net", "--mount", "--propagation", "private"}
-	if os.Geteuid() != 0 {
-		args = append(args, "--map-root-user")
-	}
-	self, err := os.Executable()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "testkit:", err)
-		return 1
-	}
-	c := exec.Command("unshare", append(append(args, self), os.Args[1:]...)...)
-	c.Env = append(os.Environ(), sandboxed+"=1")
-	c.Stdin, c.Stdout, c.Stderr = os.Stdin, os.Stdout, os.Stderr
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := c.Run(); err != nil {
-		if c.ProcessState != nil && c.ProcessState.ExitCode() > 0 {
-			return c.ProcessState.ExitCode()
-		}
-		fmt.Fprintln(os.Stderr, "testkit: cannot make namespaces (apt-get install util-linux iproute2; run as root):", err)
-		return 1
-	}
-	return 0
-}
-
 // Host is a machine of the test's own: its own network with one address, its
 // own loopback, and its own /srv, /etc/seedtree, /var/lib/seedtree and home.
 type Host struct {
