@@ -34,11 +34,33 @@ func (m *moments) all() []time.Duration {
 	return slices.Clone(m.at)
 }
 
-// The paces of the worker, on a clock that costs no time.
-func TestWorkerPaces(t *testing.T) {
+// empty is a catalog with main and no files, and the configuration of its main.
+func empty(t *testing.T) (*catalog, Config) {
+	t.Helper()
 	c := newCatalog(t)
 	c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo"))})
 	cfg, _ := c.config(nil)
+	return c, cfg
+}
+
+// runs starts an agent; end stops it, and waits until it has.
+func runs(t *testing.T, cfg Config) (a *Agent, end func()) {
+	t.Helper()
+	a = newAgent(t, cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- a.Run(ctx) }()
+	return a, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The paces of the worker, on a clock that costs no time.
+func TestWorkerPaces(t *testing.T) {
+	_, cfg := empty(t)
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("no engine")
 		tries := &moments{began: time.Now()}
@@ -51,10 +73,7 @@ func TestWorkerPaces(t *testing.T) {
 			return nil
 		}}
 		cfg.Apply = site
-		a := newAgent(t, cfg)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- a.Run(ctx) }()
+		a, end := runs(t, cfg)
 		time.Sleep(20 * time.Minute)
 		synctest.Wait()
 		at := tries.all()
@@ -76,18 +95,13 @@ func TestWorkerPaces(t *testing.T) {
 		if n := len(tries.all()); n != asked {
 			t.Errorf("%d passes that nobody asked for", n-asked)
 		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		end()
 	})
 }
 
 // Settling slows down while nothing moves, never to more than ten seconds.
 func TestSettlePace(t *testing.T) {
-	c := newCatalog(t)
-	c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo"))})
-	cfg, _ := c.config(nil)
+	_, cfg := empty(t)
 	synctest.Test(t, func(t *testing.T) {
 		settles := &moments{began: time.Now()}
 		var waiting atomic.Int32
@@ -101,10 +115,7 @@ func TestSettlePace(t *testing.T) {
 				return &apply.Result{Applied: true, Waiting: int(waiting.Load())}, nil
 			},
 		}
-		a := newAgent(t, cfg)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- a.Run(ctx) }()
+		_, end := runs(t, cfg)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		at := settles.all()
@@ -123,28 +134,20 @@ func TestSettlePace(t *testing.T) {
 		if !soon {
 			t.Errorf("settled at %v: nothing came sooner after something moved", at[n-1:])
 		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		end()
 	})
 }
 
 // Triggers during a pass are one pass more, not as many.
 func TestTriggersCoalesce(t *testing.T) {
-	c := newCatalog(t)
-	c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo"))})
-	cfg, _ := c.config(nil)
+	_, cfg := empty(t)
 	synctest.Test(t, func(t *testing.T) {
 		site := &stepSite{execute: func(context.Context, apply.Desired) (*apply.Result, error) {
 			time.Sleep(time.Minute)
 			return &apply.Result{Applied: true, Complete: true}, nil
 		}}
 		cfg.Apply = site
-		a := newAgent(t, cfg)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- a.Run(ctx) }()
+		a, end := runs(t, cfg)
 		for range 100 {
 			time.Sleep(100 * time.Millisecond)
 			a.Trigger()
@@ -154,18 +157,13 @@ func TestTriggersCoalesce(t *testing.T) {
 		if got := len(site.passes()); got != 2 {
 			t.Errorf("%d passes, want 2", got)
 		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		end()
 	})
 }
 
 // A builder that commits faster than a pass does not keep passes from ending.
 func TestSupersedingEnds(t *testing.T) {
-	c := newCatalog(t)
-	c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo"))})
-	cfg, _ := c.config(nil)
+	c, cfg := empty(t)
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		var complete atomic.Int32
@@ -179,10 +177,7 @@ func TestSupersedingEnds(t *testing.T) {
 			}
 		}}
 		cfg.Apply = site
-		a := newAgent(t, cfg)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- a.Run(ctx) }()
+		a, end := runs(t, cfg)
 		synctest.Wait()
 		for i := range maxSuperseded + 2 {
 			want := min(i, maxSuperseded) + 1
@@ -198,35 +193,24 @@ func TestSupersedingEnds(t *testing.T) {
 		if len(site.passes()) != maxSuperseded+2 || complete.Load() != 2 {
 			t.Errorf("%d passes, %d of them complete", len(site.passes()), complete.Load())
 		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		end()
 	})
 }
 
 // Who has completed as a follower and is main now finds out without waiting
 // for the schedule, and without a circle if it is not.
 func TestPendingMainLooksAgain(t *testing.T) {
-	c := newCatalog(t)
-	c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo"))})
-	cfg, _ := c.config(nil)
+	_, cfg := empty(t)
 	synctest.Test(t, func(t *testing.T) {
 		site := &stepSite{execute: func(context.Context, apply.Desired) (*apply.Result, error) {
 			return &apply.Result{Role: apply.PendingMain, Applied: true, Complete: true}, nil
 		}}
 		cfg.Apply = site
-		a := newAgent(t, cfg)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- a.Run(ctx) }()
+		_, end := runs(t, cfg)
 		synctest.Wait()
 		if got := len(site.passes()); got != 2 {
 			t.Errorf("%d passes, want 2", got)
 		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
+		end()
 	})
 }
