@@ -13,8 +13,8 @@ import (
 // instructions can do.
 func BenchmarkKernel(b *testing.B) {
 	data := randomBytes(chunkBytes, 1)
-	for _, c := range append(choices(), hiddenChoices()...) {
-		for _, busy := range []int{1, 2, 3, 4, 5, 6, 7, 8, 16} {
+	for _, c := range choices() {
+		for _, busy := range []int{1, 2, 4, 5, 8, 16} {
 			k := c.make()
 			if busy > k.lanes() {
 				continue
@@ -33,7 +33,9 @@ func BenchmarkKernel(b *testing.B) {
 	}
 }
 
-// BenchmarkHash hashes files, from the page cache, with all cores.
+// BenchmarkHash hashes files, from the page cache, with all cores. The time of
+// the clock says little on a machine that has other things to do; that of the
+// processors, and how many lanes were busy, say more.
 func BenchmarkHash(b *testing.B) {
 	dir := b.TempDir()
 	rng := rand.New(rand.NewPCG(1, 1))
@@ -59,6 +61,7 @@ func BenchmarkHash(b *testing.B) {
 				p.newKernel = c.make
 				lanes := metered(p)
 				b.SetBytes(total)
+				start := processorTime()
 				for b.Loop() {
 					err := p.Hash(b.Context(), slices.Values(set.files), func(_ *File, s Sum) {
 						if s.Err != nil {
@@ -70,6 +73,7 @@ func BenchmarkHash(b *testing.B) {
 					}
 				}
 				b.ReportMetric(lanes(), "lanes/step")
+				b.ReportMetric(float64((processorTime()-start).Nanoseconds())/float64(b.N), "cpu-ns/op")
 			})
 		}
 	}
