@@ -52,7 +52,7 @@ func TestLanesAreKeptBusy(t *testing.T) {
 		}
 		files = append(files, fileAt(name, int64(len(data)), 256<<10))
 	}
-	p := New(1)
+	p := New(2)
 	p.newKernel = func() kernel { return newLanesKernel(16) }
 	lanes := metered(p)
 	err := p.Hash(t.Context(), slices.Values(files), func(_ *File, s Sum) {

@@ -19,7 +19,7 @@ type lane struct {
 	piece int
 	at    int64  // next byte to read
 	end   int64  // first byte after the piece
-	buf   []byte // a chunk and its end; made when the lane is first used: most calls for one file need few lanes
+	buf   []byte // a chunk and its end
 }
 
 // worker keeps the lanes of one kernel filled with pieces of whatever file
@@ -99,10 +99,20 @@ func (w *worker) fill() {
 		l.job, l.piece = j, piece
 		l.at = int64(piece) * j.file.PieceLength
 		l.end = l.at + j.size(piece)
-		if l.buf == nil {
-			l.buf = make([]byte, chunkBytes+endBytes)
-		}
+		l.makeRoom()
 		w.busy++
+	}
+}
+
+// makeRoom gives the lane a buffer: for a whole chunk, but what the first piece
+// needs is enough for it, since it may be the only one of a small file.
+func (l *lane) makeRoom() {
+	need := min(chunkBytes, l.end-l.at) + endBytes
+	switch {
+	case l.buf == nil:
+		l.buf = make([]byte, need)
+	case int64(len(l.buf)) < need:
+		l.buf = make([]byte, chunkBytes+endBytes)
 	}
 }
 
