@@ -128,7 +128,7 @@ func TestOpenFilesAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if limit := (backlog+openers)*batchFiles + 2*(batchFiles+16) + 20; most > limit {
+	if limit := aheadFiles + 2*aheadPerWorker + 20; most > limit {
 		t.Fatalf("%d files were open at once, more than %d", most, limit)
 	}
 }

@@ -9,10 +9,14 @@ import (
 // The shape of the work in flight.
 const (
 	openers = 2 // files are opened ahead of the workers, so that small cold files do not wait for each other
-	backlog = 4 // batches waiting between one stage and the next; with the lanes it bounds the open files
+	backlog = 4 // batches waiting between one stage and the next
+	// So many files, and so many more for each worker, may be on their way:
+	// each is open and, if its caller likes, so is its directory.
+	aheadFiles     = 48
+	aheadPerWorker = 24
 	// Small files go from stage to stage in batches: waking somebody for each
 	// costs as much as hashing it. Batches of fewer go to whoever waits.
-	batchFiles = 16
+	batchFiles = 8
 	batchBytes = 1 << 20
 	// unitBytes is the longest run of pieces one worker takes from a file: it
 	// reads them in sequence, as disks like it, while the others take the next.
@@ -35,6 +39,7 @@ type schedule struct {
 	files    chan []*File
 	units    chan []unit
 	finished chan []*job
+	onTheWay int // files taken from the caller and not yet handed back
 }
 
 // run opens, hashes and finishes every file. files and finish run in the
@@ -71,6 +76,7 @@ func (p *Pool) run(ctx context.Context, files iter.Seq[*File], pol policy, finis
 // hand gives outcomes to the caller. Once the context has ended there are no
 // outcomes any more: a job may just have been cut off by that.
 func (s *schedule) hand(jobs []*job) {
+	s.onTheWay -= len(jobs)
 	for _, j := range jobs {
 		if s.ctx.Err() == nil {
 			s.finish(j)
@@ -82,16 +88,26 @@ func (s *schedule) hand(jobs []*job) {
 // neither end can block the other.
 func (s *schedule) feed(files iter.Seq[*File]) {
 	var batch []*File
+	most := aheadFiles + aheadPerWorker*s.pool.workers
 	for f := range files {
 		batch = append(batch, f)
+		s.onTheWay++
 		// While there is enough to do for the openers the batch may grow.
-		if len(batch) < batchFiles && len(s.files) > 0 {
+		if len(batch) < batchFiles && s.onTheWay < most && len(s.files) > 0 {
 			continue
 		}
 		if !s.offer(batch) {
 			return
 		}
 		batch = nil
+		for s.onTheWay >= most {
+			select {
+			case jobs := <-s.finished:
+				s.hand(jobs)
+			case <-s.ctx.Done():
+				return
+			}
+		}
 	}
 	if len(batch) > 0 {
 		s.offer(batch)

@@ -40,7 +40,7 @@ type worker struct {
 // They wait until there are so many, or for so many rounds, or until there is
 // nothing else to do.
 const (
-	doneJobs   = 16
+	doneJobs   = 8
 	doneRounds = 64
 )
 
