@@ -274,7 +274,7 @@ func appendRecord(b []byte, e *manifests.Entry) []byte {
 // cacheDrift is the share of a listing, one in so many entries, that may have
 // changed since the cache was written. Reading those again is cheap; writing all
 // of it for each of them would not be.
-const cacheDrift = 64
+const cacheDrift = 512
 
 // remember takes a listing in, changed entries away from base, and writes the
 // cache when it has grown old. A commit that was not pushed may never be one.

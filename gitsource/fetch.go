@@ -113,8 +113,7 @@ func (s *Source) fetchObjects(ctx context.Context, r remote) (head hash, err err
 	if err != nil {
 		return head, err
 	}
-	haves, err := s.haves(st)
-	if err != nil {
+	if err := s.checkTip(st); err != nil {
 		return head, err
 	}
 	choose := func(heads map[string]hash) (wants, _ []hash, err error) {
@@ -128,7 +127,8 @@ func (s *Source) fetchObjects(ctx context.Context, r remote) (head hash, err err
 		if head = id; st.has(id) {
 			return nil, nil, nil
 		}
-		return []hash{id}, haves, nil
+		haves, err := s.haves(st) // only now: reading them is all that a look without news would cost
+		return []hash{id}, haves, err
 	}
 	in, err := s.receive(ctx, r, s.lim, choose, st.has)
 	if err != nil {
@@ -215,14 +215,8 @@ const maxHaves = 64
 
 func (s *Source) haves(st *store) ([]hash, error) {
 	tip := s.st.tip()
-	if tip.IsZero() {
+	if tip.IsZero() || !st.has(tip) {
 		return nil, nil
-	}
-	if !st.has(tip) {
-		if s.remade || s.st.Gone {
-			return nil, nil
-		}
-		return nil, broken(ErrDamaged, "revision %s is missing", tip)
 	}
 	ids := []hash{tip}
 	for i := 0; i < len(ids) && len(ids) < maxHaves; i++ {
@@ -237,6 +231,15 @@ func (s *Source) haves(st *store) ([]hash, error) {
 		}
 	}
 	return ids, nil
+}
+
+// checkTip fails when the revision reached is lost and nobody knows of it.
+func (s *Source) checkTip(st *store) error {
+	tip := s.st.tip()
+	if tip.IsZero() || st.has(tip) || s.remade || s.st.Gone {
+		return nil
+	}
+	return broken(ErrDamaged, "revision %s is missing", tip)
 }
 
 // remake throws the mirror's objects away, once a remote is there to replace them.

@@ -65,6 +65,14 @@ func (x *packIndex) has(id hash) bool {
 	return x.slots[x.slot(id)] != 0
 }
 
+// find returns an object that was added.
+func (x *packIndex) find(id hash) *indexEntry {
+	if !x.has(id) {
+		return nil
+	}
+	return x.at(int(x.slots[x.slot(id)]) - 1)
+}
+
 // slot is where an id stands or would stand. Ids are hashes already.
 func (x *packIndex) slot(id hash) int {
 	mask := len(x.slots) - 1
@@ -134,6 +142,16 @@ func (x *packIndex) sorted() (order []uint32, fan [256]uint32) {
 	return order, fan
 }
 
+// byOffset returns the entries' positions as they lie in the pack.
+func (x *packIndex) byOffset() []uint32 {
+	order := make([]uint32, x.n)
+	for i := range order {
+		order[i] = uint32(i)
+	}
+	slices.SortFunc(order, func(i, j uint32) int { return cmp.Compare(x.at(int(i)).offset, x.at(int(j)).offset) })
+	return order
+}
+
 // write encodes the index of the pack with the given checksum.
 func (x *packIndex) write(w io.Writer, pack hash) error {
 	order, fan := x.sorted()
@@ -174,8 +192,8 @@ func (x *packIndex) write(w io.Writer, pack hash) error {
 	return err
 }
 
-// read adds the entries of an index file, their offsets moved by shift.
-func (x *packIndex) read(name string, shift int64) error {
+// read adds the entries of an index file.
+func (x *packIndex) read(name string) error {
 	f, err := os.Open(name)
 	if err != nil {
 		return err
@@ -198,6 +216,6 @@ func (x *packIndex) read(name string, shift int64) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
-		x.add(e.Hash, uint64(int64(e.Offset)+shift), e.CRC32)
+		x.add(e.Hash, e.Offset, e.CRC32)
 	}
 }

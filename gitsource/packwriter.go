@@ -80,15 +80,7 @@ func (p *packWriter) add(id hash, t plumbing.ObjectType, data []byte) error {
 		return p.err
 	}
 	start := p.offset
-	p.crc = 0
-	size := uint64(len(data))
-	b := byte(t)<<4 | byte(size&15)
-	head := p.head[:0]
-	for size >>= 4; size > 0; size >>= 7 {
-		head = append(head, b|0x80)
-		b = byte(size & 0x7f)
-	}
-	head = append(head, b)
+	head := p.header(t, len(data))
 	if t == plumbing.BlobObject {
 		p.store(head, data)
 	} else {
@@ -97,6 +89,59 @@ func (p *packWriter) add(id hash, t plumbing.ObjectType, data []byte) error {
 	}
 	if p.err == nil {
 		p.index.add(id, start, p.crc)
+	}
+	return p.err
+}
+
+// header begins an object.
+func (p *packWriter) header(t plumbing.ObjectType, length int) []byte {
+	p.crc = 0
+	size := uint64(length)
+	b := byte(t)<<4 | byte(size&15)
+	head := p.head[:0]
+	for size >>= 4; size > 0; size >>= 7 {
+		head = append(head, b|0x80)
+		b = byte(size & 0x7f)
+	}
+	return append(head, b)
+}
+
+// addDelta appends an object as a delta of one that was added before.
+func (p *packWriter) addDelta(id, base hash, delta []byte) error {
+	if p.err != nil || p.index.has(id) {
+		return p.err
+	}
+	start := p.offset
+	head := p.header(plumbing.OFSDeltaObject, len(delta))
+	back := start - p.index.find(base).offset
+	at := len(p.head) - 1
+	p.head[at] = byte(back & 0x7f)
+	for back >>= 7; back > 0; back >>= 7 {
+		back--
+		at--
+		p.head[at] = 0x80 | byte(back&0x7f)
+	}
+	_, _ = p.Write(append(head, p.head[at:]...))
+	p.compress(delta)
+	if p.err == nil {
+		p.index.add(id, start, p.crc)
+	}
+	return p.err
+}
+
+// copy appends an object that lies between two offsets of another pack. It must be
+// no delta, or its base would have to be at the same distance.
+func (p *packWriter) copy(id hash, from io.ReaderAt, start, end uint64) error {
+	if p.err != nil || p.index.has(id) {
+		return p.err
+	}
+	p.crc = 0
+	at := p.offset
+	if _, err := io.Copy(p, io.NewSectionReader(from, int64(start), int64(end-start))); p.err == nil {
+		p.err = err
+	}
+	if p.err == nil {
+		p.index.add(id, at, p.crc)
 	}
 	return p.err
 }

@@ -140,16 +140,27 @@ func (s *store) commitsWithPrefix(prefix string) ([]hash, error) {
 		return nil, nil
 	}
 	even := plumbing.NewHash(prefix[:len(prefix)&^1] + strings.Repeat("0", 40-len(prefix)&^1))
-	all, err := s.obj.HashesWithPrefix(even[:len(prefix)/2])
-	if err != nil {
-		return nil, s.bad("%w", err)
+	found := map[hash]bool{}
+	for _, p := range s.packs {
+		for _, id := range p.withPrefix(even[:len(prefix)/2]) {
+			found[id] = true
+		}
+	}
+	if s.obj != nil {
+		loose, err := s.obj.HashesWithPrefix(even[:len(prefix)/2])
+		if err != nil {
+			return nil, s.bad("%w", err)
+		}
+		for _, id := range loose {
+			found[id] = true
+		}
 	}
 	var ids []hash
-	for _, id := range all {
+	for id := range found {
 		if !strings.HasPrefix(id.String(), prefix) {
 			continue
 		}
-		if o, err := s.obj.EncodedObject(plumbing.CommitObject, id); err == nil && o.Type() == plumbing.CommitObject {
+		if _, t, err := s.readAny(id); err == nil && t == plumbing.CommitObject {
 			ids = append(ids, id)
 		}
 	}

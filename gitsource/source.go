@@ -275,21 +275,22 @@ func (s *Source) open() (*store, error) {
 	if s.store != nil && slices.Equal(names, s.packs) {
 		return s.store, nil
 	}
-	if err := s.closeStore(); err != nil {
-		s.log.Warn("close the mirror's packs", "err", err)
-	}
-	if err := checkPacks(dir); err != nil {
+	if err := sweepPacks(dir); err != nil {
 		return nil, err
 	}
-	s.store, s.packs = openStore(dir, ErrDamaged), names
+	opened, err := openMirror(dir, names, s.store)
+	if closeErr := s.closeStore(); closeErr != nil {
+		s.log.Warn("close the mirror's packs", "err", closeErr)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s.store, s.packs = opened, names
 	return s.store, nil
 }
 
 // reopen makes packs that were just installed visible.
 func (s *Source) reopen() (*store, error) {
-	if err := s.closeStore(); err != nil {
-		return nil, err
-	}
 	return s.open()
 }
 

@@ -1,7 +1,6 @@
 package gitsource
 
 import (
-	"crypto/sha1"
 	"errors"
 	"fmt"
 	"io"
@@ -29,11 +28,13 @@ const (
 )
 
 // store reads objects of one git directory: our mirror or a local remote.
-// It is not safe for concurrent use, for go-git's storage is not.
+// It is not safe for concurrent use.
 type store struct {
 	dir   string
 	fault error // what unreadable objects are called: ErrDamaged for our mirror
-	obj   *filesystem.ObjectStorage
+	packs map[string]*pack
+	obj   *filesystem.ObjectStorage // go-git's, for what is in no pack of ours; nil where all is
+	hash  hasher
 	reads int    // objects read so far, which is what a listing costs
 	under *store // is asked for what is not here; nil: nobody is
 
@@ -43,17 +44,86 @@ type store struct {
 	treeEntries int
 }
 
+// openStore opens any git directory. Packs that cannot be read are left to go-git,
+// which says what is wrong with them when one of their objects is asked for.
 func openStore(dir string, fault error) *store {
+	s := &store{dir: dir, fault: fault, packs: map[string]*pack{}, trees: map[hash][]treeEntry{}}
+	names, err := packNames(dir)
+	onlyPacks := err == nil && !hasMore(dir)
+	for _, name := range names {
+		p, err := openPack(filepath.Join(dir, "objects", "pack", name))
+		if err != nil {
+			onlyPacks = false
+			continue
+		}
+		s.packs[name] = p
+	}
+	if !onlyPacks {
+		s.obj = openLoose(dir)
+	}
+	return s
+}
+
+// openMirror opens our own mirror, whose packs must all be whole. Those of an earlier
+// store are taken over.
+func openMirror(dir string, names []string, old *store) (*store, error) {
+	s := &store{dir: dir, fault: ErrDamaged, packs: map[string]*pack{}, trees: map[hash][]treeEntry{}}
+	if old != nil {
+		s.trees, s.treeEntries = old.trees, old.treeEntries
+	}
+	for _, name := range names {
+		if old != nil && old.packs[name] != nil {
+			s.packs[name] = old.packs[name]
+			delete(old.packs, name)
+			continue
+		}
+		p, err := openPack(filepath.Join(dir, "objects", "pack", name))
+		if err == nil && p.name() != name {
+			err = errors.Join(fmt.Errorf("its index belongs to %s", p.name()), p.close())
+		}
+		if err != nil {
+			return nil, errors.Join(s.bad("%s.pack: %w", name, err), s.Close())
+		}
+		s.packs[name] = p
+	}
+	if hasMore(dir) {
+		s.obj = openLoose(dir)
+	}
+	return s, nil
+}
+
+// hasMore reports whether a git directory has objects outside of packs.
+func hasMore(dir string) bool {
+	files, err := os.ReadDir(filepath.Join(dir, "objects"))
+	for _, f := range files {
+		if name := f.Name(); name != "pack" && name != "info" {
+			return true
+		}
+	}
+	_, noAlternates := os.Lstat(filepath.Join(dir, "objects", "info", "alternates"))
+	return err != nil || noAlternates == nil
+}
+
+func openLoose(dir string) *filesystem.ObjectStorage {
 	lru := cache.NewObjectLRU(cache.FileSize(objectCache))
 	// Exclusive access makes go-git list the loose objects once, instead of asking
 	// the file system for each object before it looks into the packs. What comes
 	// later is not seen: whoever installs a pack opens the store again.
 	dot := dotgit.NewWithOptions(osfs.New(dir), dotgit.Options{ExclusiveAccess: true})
-	return &store{dir: dir, fault: fault, trees: map[hash][]treeEntry{}, obj: filesystem.NewObjectStorageWithOptions(
-		dot, lru, filesystem.Options{ExclusiveAccess: true, KeepDescriptors: true})}
+	return filesystem.NewObjectStorageWithOptions(dot, lru, filesystem.Options{ExclusiveAccess: true, KeepDescriptors: true})
 }
 
-func (s *store) Close() error { return s.obj.Close() }
+// Close lets go of the files.
+func (s *store) Close() (err error) {
+	for _, p := range s.packs {
+		err = errors.Join(err, p.close())
+	}
+	clear(s.packs)
+	if s.obj != nil {
+		err = errors.Join(err, s.obj.Close())
+	}
+	return err
+}
 
 // bad describes what is wrong with the objects here.
 func (s *store) bad(format string, args ...any) error { return broken(s.fault, format, args...) }
@@ -65,8 +135,24 @@ func broken(fault error, format string, args ...any) error {
 // has reports whether the object is here. Errors read as absence. (HasEncodedObject
 // does not find packed objects under exclusive access in go-git v5.19.3.)
 func (s *store) has(id hash) bool {
+	if p, _ := s.find(id); p != nil {
+		return true
+	}
+	if s.obj == nil {
+		return false
+	}
 	_, err := s.obj.EncodedObjectSize(id)
 	return err == nil
+}
+
+// find returns the pack an object is in, and where; nil for none.
+func (s *store) find(id hash) (*pack, int64) {
+	for _, p := range s.packs {
+		if offset, ok := p.find(id); ok {
+			return p, offset
+		}
+	}
+	return nil, 0
 }
 
 // read returns an object's bytes. Its size is looked up before anything is
@@ -76,7 +162,20 @@ func (s *store) read(id hash, t plumbing.ObjectType) ([]byte, error) {
 	return s.readUpTo(id, t, sizeLimit(t))
 }
 
-func (s *store) readUpTo(id hash, t plumbing.ObjectType, limit int64) (data []byte, err error) {
+func (s *store) readUpTo(id hash, t plumbing.ObjectType, limit int64) ([]byte, error) {
+	data, is, err := s.readObject(id, limit)
+	if err == nil && is != t {
+		return nil, fmt.Errorf("object %s is a %s, a %s was expected", id, is, t)
+	}
+	return data, err
+}
+
+// readAny returns an object of whatever kind.
+func (s *store) readAny(id hash) ([]byte, plumbing.ObjectType, error) {
+	return s.readObject(id, maxTree)
+}
+
+func (s *store) readObject(id hash, limit int64) (data []byte, t plumbing.ObjectType, err error) {
 	defer func() {
 		// Parsers of packs have panicked on rotten input before.
 		if p := recover(); p != nil {
@@ -84,36 +183,52 @@ func (s *store) readUpTo(id hash, t plumbing.ObjectType, limit int64) (data []by
 		}
 	}()
 	s.reads++
-	size, err := s.obj.EncodedObjectSize(id)
-	if errors.Is(err, plumbing.ErrObjectNotFound) && s.under != nil {
-		return s.under.readUpTo(id, t, limit)
+	var o packObject
+	if p, offset := s.find(id); p != nil {
+		o, err = p.read(offset, limit, 0)
+	} else {
+		o, err = s.readLoose(id, limit)
 	}
+	switch {
+	case errors.Is(err, plumbing.ErrObjectNotFound) && s.under != nil:
+		return s.under.readObject(id, limit)
+	case errors.Is(err, plumbing.ErrObjectNotFound):
+		return nil, t, s.bad("object %s is missing", id)
+	case errors.Is(err, ErrTooLarge):
+		return nil, t, fmt.Errorf("object %s: %w", id, err)
+	case err != nil:
+		return nil, t, s.bad("object %s: %w", id, err)
+	}
+	if s.hash.sum(o.t, o.data) != id {
+		return nil, t, s.bad("object %s does not have the contents its id stands for", id)
+	}
+	return o.data, o.t, nil
+}
+
+// readLoose has go-git read an object.
+func (s *store) readLoose(id hash, limit int64) (o packObject, err error) {
+	if s.obj == nil {
+		return o, plumbing.ErrObjectNotFound
+	}
+	size, err := s.obj.EncodedObjectSize(id)
 	if err != nil {
-		return nil, s.readError(id, err)
+		return o, err
 	}
 	if size > limit {
-		return nil, fmt.Errorf("%s %s: %w: %d bytes, at most %d are read", t, id, ErrTooLarge, size, limit)
+		return o, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, size, limit)
 	}
-	o, err := s.obj.EncodedObject(plumbing.AnyObject, id)
+	e, err := s.obj.EncodedObject(plumbing.AnyObject, id)
 	if err != nil {
-		return nil, s.readError(id, err)
+		return o, err
 	}
-	r, err := o.Reader()
+	r, err := e.Reader()
 	if err != nil {
-		return nil, s.readError(id, err)
+		return o, err
 	}
 	defer r.Close()
-	data = make([]byte, size)
-	if _, err := io.ReadFull(r, data); err != nil {
-		return nil, s.readError(id, err)
-	}
-	if objectID(o.Type(), data) != id {
-		return nil, s.bad("object %s does not have the contents its id stands for", id)
-	}
-	if t != plumbing.AnyObject && o.Type() != t {
-		return nil, fmt.Errorf("object %s is a %s, a %s was expected", id, o.Type(), t)
-	}
-	return data, nil
+	o = packObject{e.Type(), make([]byte, size)}
+	_, err = io.ReadFull(r, o.data)
+	return o, err
 }
 
 func sizeLimit(t plumbing.ObjectType) int64 {
@@ -124,13 +239,6 @@ func sizeLimit(t plumbing.ObjectType) int64 {
 		return maxCommit
 	}
 	return maxTree
-}
-
-func (s *store) readError(id hash, err error) error {
-	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return s.bad("object %s is missing", id)
-	}
-	return s.bad("object %s: %w", id, err)
 }
 
 // keptTreeEntries bounds the memory of parsed trees to some tens of megabytes.
@@ -182,22 +290,15 @@ func packNames(dir string) ([]string, error) {
 	return names, nil
 }
 
-// checkPacks finds what a crash or a bad disk did to the packs of our mirror,
-// as far as that can be told without reading all of them: a missing, cut or
-// altered index, a cut pack, a pack that is not the one of the index. Rot inside
-// a pack is found when the object is read. Leftovers are removed.
-func checkPacks(dir string) error {
+// sweepPacks removes what a crash left between our mirror's packs.
+func sweepPacks(dir string) error {
 	packs := filepath.Join(dir, "objects", "pack")
 	files, err := os.ReadDir(packs)
 	if err != nil {
 		return broken(ErrDamaged, "%w", err)
 	}
 	for _, f := range files {
-		name, isPack := strings.CutSuffix(f.Name(), ".pack")
-		if isPack {
-			if err := checkPack(filepath.Join(packs, name)); err != nil {
-				return broken(ErrDamaged, "%s: %w", f.Name(), err)
-			}
+		if strings.HasSuffix(f.Name(), ".pack") {
 			continue
 		}
 		if base, ok := strings.CutSuffix(f.Name(), ".idx"); ok {
@@ -209,59 +310,6 @@ func checkPacks(dir string) error {
 		if err := os.RemoveAll(filepath.Join(packs, f.Name())); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func checkPack(base string) error {
-	idx, err := os.Open(base + ".idx")
-	if err != nil {
-		return err
-	}
-	defer idx.Close()
-	st, err := idx.Stat()
-	if err != nil {
-		return err
-	}
-	if st.Size() < 8+1024+40 {
-		return fmt.Errorf("its index has only %d bytes", st.Size())
-	}
-	h := sha1.New()
-	if _, err := io.CopyN(h, idx, st.Size()-20); err != nil {
-		return err
-	}
-	var tail [40]byte // the pack's checksum, then the index's own
-	if _, err := idx.ReadAt(tail[:], st.Size()-40); err != nil {
-		return err
-	}
-	if hash(h.Sum(nil)) != hash(tail[20:]) {
-		return fmt.Errorf("its index does not match its own checksum")
-	}
-	if want := "pack-" + hash(tail[:20]).String(); filepath.Base(base) != want {
-		return fmt.Errorf("its index belongs to %s", want)
-	}
-	return checkPackTail(base+".pack", tail[:20])
-}
-
-func checkPackTail(name string, sum []byte) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	var tail [20]byte
-	if st.Size() < 32 {
-		return fmt.Errorf("it has only %d bytes", st.Size())
-	}
-	if _, err := f.ReadAt(tail[:], st.Size()-20); err != nil {
-		return err
-	}
-	if string(tail[:]) != string(sum) {
-		return fmt.Errorf("it does not end in its checksum (cut short?)")
 	}
 	return nil
 }

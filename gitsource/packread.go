@@ -1,0 +1,346 @@
+package gitsource
+
+import (
+	"bufio"
+	"bytes"
+	"compress/zlib"
+	"crypto/sha1"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+)
+
+// pack reads one pack through its index, which is held in memory: 32 bytes for each
+// object, against many times that in go-git's. It knows stored blobs, which is how
+// ours lie in there, for what they are: bytes that need no inflating. Nothing it
+// returns is trusted; the caller computes the id.
+type pack struct {
+	f    *os.File
+	end  int64 // of the objects
+	idx  []byte
+	n    int
+	win  []byte // the file's bytes from winAt on
+	at   int64
+	zlib io.ReadCloser
+	buf  *bufio.Reader
+
+	// Objects that lately were bases of deltas, by offset.
+	bases     map[int64]packObject
+	baseBytes int
+}
+
+type packObject struct {
+	t    plumbing.ObjectType
+	data []byte
+}
+
+// Parts of an index, version 2.
+const (
+	idxNames = 8 + 4*256
+	idxEntry = 20 + 4 + 4
+	idxTail  = 20 + 20
+)
+
+// openPack opens a pack whose files are base.pack and base.idx, and checks that the
+// index is whole and belongs to the pack, and that the pack was not cut short.
+func openPack(base string) (*pack, error) {
+	idx, err := os.ReadFile(base + ".idx")
+	if err != nil {
+		return nil, err
+	}
+	if len(idx) < idxNames+idxTail || string(idx[:8]) != "\xfftOc\x00\x00\x00\x02" {
+		return nil, fmt.Errorf("its index has only %d bytes, or is no index", len(idx))
+	}
+	body := len(idx) - 20
+	if sha1.Sum(idx[:body]) != [20]byte(idx[body:]) {
+		return nil, fmt.Errorf("its index does not match its own checksum")
+	}
+	p := &pack{idx: idx, bases: map[int64]packObject{}}
+	for b := range 256 {
+		n := p.fan(b)
+		if n < p.n {
+			return nil, errors.New("its index is malformed")
+		}
+		p.n = n
+	}
+	if int64(len(idx)) < idxNames+idxEntry*int64(p.n)+idxTail {
+		return nil, errors.New("its index is malformed")
+	}
+	if p.f, err = os.Open(base + ".pack"); err != nil {
+		return nil, err
+	}
+	if err := p.checkTail(idx[body-20 : body]); err != nil {
+		return nil, errors.Join(err, p.f.Close())
+	}
+	return p, nil
+}
+
+// checkTail compares the end of the pack with what the index says it is.
+func (p *pack) checkTail(sum []byte) error {
+	st, err := p.f.Stat()
+	if err != nil {
+		return err
+	}
+	var tail [packTrailer]byte
+	if p.end = st.Size() - packTrailer; p.end < packHeader {
+		return fmt.Errorf("it has only %d bytes", st.Size())
+	}
+	if _, err := p.f.ReadAt(tail[:], p.end); err != nil {
+		return err
+	}
+	if !bytes.Equal(tail[:], sum) {
+		return fmt.Errorf("it does not end in its checksum (cut short?)")
+	}
+	return nil
+}
+
+// name is what git calls a pack with this index.
+func (p *pack) name() string { return "pack-" + hash(p.idx[len(p.idx)-idxTail:]).String() }
+
+func (p *pack) close() error { return p.f.Close() }
+
+func (p *pack) fan(b int) int { return int(binary.BigEndian.Uint32(p.idx[8+4*b:])) }
+
+func (p *pack) id(i int) []byte { return p.idx[idxNames+20*i:][:20] }
+
+// search returns the position of the first id that is not less than prefix.
+func (p *pack) search(prefix []byte) int {
+	from, to := 0, p.fan(int(prefix[0]))
+	if prefix[0] > 0 {
+		from = p.fan(int(prefix[0]) - 1)
+	}
+	for from < to {
+		if mid := (from + to) / 2; bytes.Compare(p.id(mid), prefix) < 0 {
+			from = mid + 1
+		} else {
+			to = mid
+		}
+	}
+	return from
+}
+
+// find returns where an object begins.
+func (p *pack) find(id hash) (int64, bool) {
+	i := p.search(id[:])
+	if i == p.n || !bytes.Equal(p.id(i), id[:]) {
+		return 0, false
+	}
+	offsets := p.idx[idxNames+24*p.n:]
+	offset := uint64(binary.BigEndian.Uint32(offsets[4*i:]))
+	if offset>>31 == 0 {
+		return int64(offset), true
+	}
+	far := offsets[4*p.n : len(offsets)-idxTail]
+	if at := 8 * (offset &^ (1 << 31)); at+8 <= uint64(len(far)) {
+		return int64(binary.BigEndian.Uint64(far[at:])), true
+	}
+	return -1, true // reading it fails
+}
+
+// withPrefix returns the ids that begin with the given bytes.
+func (p *pack) withPrefix(prefix []byte) (ids []hash) {
+	for i := p.search(prefix); i < p.n && bytes.HasPrefix(p.id(i), prefix); i++ {
+		ids = append(ids, hash(p.id(i)))
+	}
+	return ids
+}
+
+var errMalformedPack = errors.New("malformed pack")
+
+// maxChain is how many deltas may stand on each other; git makes up to 4095.
+const maxChain = 5000
+
+// read returns the object at an offset.
+func (p *pack) read(offset, limit int64, depth int) (o packObject, err error) {
+	if o, ok := p.bases[offset]; ok && int64(len(o.data)) <= limit {
+		return o, nil
+	}
+	head, err := p.window(offset, 64)
+	if err != nil {
+		return o, err
+	}
+	t, size, n := objectHead(head)
+	if n == 0 || depth > maxChain {
+		return o, errMalformedPack
+	}
+	if size > limit {
+		return o, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, size, limit)
+	}
+	base := int64(-1)
+	switch t {
+	case plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject:
+		data, err := p.inflate(offset+int64(n), size)
+		return packObject{t, data}, err
+	case plumbing.OFSDeltaObject:
+		back, m := backOffset(head[n:])
+		base, n = offset-back, n+m
+		if m == 0 || back <= 0 {
+			return o, errMalformedPack
+		}
+	case plumbing.REFDeltaObject:
+		if len(head) < n+20 {
+			return o, errMalformedPack
+		}
+		at, ok := p.find(hash(head[n:][:20]))
+		if base, n = at, n+20; !ok {
+			return o, errMalformedPack
+		}
+	default:
+		return o, errMalformedPack
+	}
+	return p.patch(base, offset+int64(n), size, limit, depth)
+}
+
+// patch applies the delta at an offset to its base.
+func (p *pack) patch(base, offset, size, limit int64, depth int) (o packObject, err error) {
+	delta, err := p.inflate(offset, size)
+	if err != nil {
+		return o, err
+	}
+	var begin prefix
+	_, _ = begin.Write(delta)
+	if target := begin.deltaTarget(); target < 0 {
+		return o, errMalformedPack
+	} else if target > limit {
+		return o, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, target, limit)
+	}
+	from, err := p.read(base, maxTree, depth+1)
+	if err != nil {
+		return o, err
+	}
+	if _, kept := p.bases[base]; !kept {
+		if p.baseBytes += len(from.data); p.baseBytes > objectCache {
+			clear(p.bases)
+			p.baseBytes = len(from.data)
+		}
+		p.bases[base] = from
+	}
+	data, err := packfile.PatchDelta(from.data, delta)
+	return packObject{from.t, data}, err
+}
+
+// objectHead reads an object's kind and size; n is 0 when it is malformed.
+func objectHead(b []byte) (t plumbing.ObjectType, size int64, n int) {
+	for shift := uint(0); n < len(b) && shift < 60; n++ {
+		c := b[n]
+		if n == 0 {
+			t, size, shift = plumbing.ObjectType(c>>4&7), int64(c&15), 4
+		} else {
+			size |= int64(c&0x7f) << shift
+			shift += 7
+		}
+		if c < 0x80 {
+			return t, size, n + 1
+		}
+	}
+	return 0, 0, 0
+}
+
+// backOffset reads how far before a delta its base lies.
+func backOffset(b []byte) (back int64, n int) {
+	for n < len(b) && n < 9 {
+		c := b[n]
+		if n > 0 {
+			back = (back + 1) << 7
+		}
+		back |= int64(c & 0x7f)
+		if n++; c < 0x80 {
+			return back, n
+		}
+	}
+	return 0, 0
+}
+
+// readAhead is how much of the pack is read at once while one object comes after the
+// other.
+const readAhead = 256 << 10
+
+// window returns up to want bytes at an offset, which the next call overwrites.
+func (p *pack) window(offset int64, want int) ([]byte, error) {
+	if offset < packHeader || offset >= p.end {
+		return nil, errMalformedPack
+	}
+	want = int(min(int64(want), p.end-offset))
+	if at := offset - p.at; at < 0 || at+int64(want) > int64(len(p.win)) {
+		n := max(want, 4<<10)
+		if at >= 0 && at <= int64(len(p.win))+readAhead/4 {
+			n = max(n, readAhead)
+		}
+		n = int(min(int64(n), p.end-offset))
+		p.win, p.at = slices.Grow(p.win[:0], n)[:n], offset
+		if _, err := p.f.ReadAt(p.win, offset); err != nil {
+			p.win = p.win[:0]
+			return nil, err
+		}
+	}
+	return p.win[offset-p.at:][:want], nil
+}
+
+// inflate returns the size bytes that the zlib stream at an offset holds.
+func (p *pack) inflate(offset, size int64) ([]byte, error) {
+	if size <= readAhead {
+		b, err := p.window(offset, int(size)+64)
+		if err != nil {
+			return nil, err
+		}
+		if data, ok := unstore(b, int(size)); ok {
+			return data, nil
+		}
+	}
+	return p.decompress(offset, size)
+}
+
+// unstore copies out of a zlib stream that only stores; the checksum behind it is the
+// caller's, who knows a better one.
+func unstore(b []byte, size int) ([]byte, bool) {
+	if len(b) < 2 || b[0] != 0x78 || b[1]&0x20 != 0 {
+		return nil, false
+	}
+	data := make([]byte, 0, size)
+	for b = b[2:]; len(b) >= 5 && b[0]&6 == 0; {
+		n := int(binary.LittleEndian.Uint16(b[1:]))
+		if binary.LittleEndian.Uint16(b[3:]) != ^uint16(n) || len(b) < 5+n {
+			return nil, false
+		}
+		last := b[0]&1 == 1
+		data, b = append(data, b[5:5+n]...), b[5+n:]
+		if last {
+			return data, len(data) == size
+		}
+	}
+	return nil, false
+}
+
+func (p *pack) decompress(offset, size int64) ([]byte, error) {
+	from := io.Reader(io.NewSectionReader(p.f, offset, p.end-offset))
+	if b, err := p.window(offset, int(min(size, readAhead))+64); err == nil {
+		from = io.MultiReader(bytes.NewReader(b), io.NewSectionReader(p.f, offset+int64(len(b)), p.end-offset-int64(len(b))))
+	}
+	if p.buf == nil {
+		p.buf = bufio.NewReaderSize(nil, 4<<10)
+	}
+	p.buf.Reset(from)
+	var err error
+	if p.zlib == nil {
+		p.zlib, err = zlib.NewReader(p.buf)
+	} else {
+		err = p.zlib.(zlib.Resetter).Reset(p.buf, nil)
+	}
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, size)
+	if _, err := io.ReadFull(p.zlib, data); err != nil {
+		return nil, eof(err)
+	}
+	if n, err := p.zlib.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		return nil, errMalformedPack // longer than it says, or its checksum does not fit
+	}
+	return data, nil
+}
