@@ -43,13 +43,15 @@ func (b *build) settle(done bool) {
 // interrupted says what a build that was stopped has done, and that it was not
 // in vain.
 func (b *build) interrupted() error {
-	switch {
-	case b.hashed.Bytes == 0:
+	if b.hashed.Bytes == 0 {
 		return errInterrupted
-	case b.journal.Err() != nil:
-		return fmt.Errorf("%w after hashing %s files, %s, which could not be kept for the next build: %w", errInterrupted,
-			comma(b.hashed.Files), bytesText(b.hashed.Bytes), b.journal.Err())
 	}
-	return fmt.Errorf("%w after hashing %s files, %s; the next build takes them over", errInterrupted,
-		comma(b.hashed.Files), bytesText(b.hashed.Bytes))
+	what := bytesText(b.hashed.Bytes)
+	if b.hashed.Files > 0 {
+		what = files(b.hashed.Files) + ", " + what
+	}
+	if err := b.journal.Err(); err != nil {
+		return fmt.Errorf("%w after hashing %s, which could not be kept for the next build: %w", errInterrupted, what, err)
+	}
+	return fmt.Errorf("%w after hashing %s; the next build takes it over", errInterrupted, what)
 }

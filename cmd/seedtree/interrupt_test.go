@@ -59,7 +59,7 @@ func TestInterruptedBuild(t *testing.T) {
 	if code := build.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Errorf("exit code %d, want %d: %s", code, exitInterrupted, said())
 	}
-	if !regexp.MustCompile(`(?m)^error: interrupted after hashing .*B; the next build takes them over$`).MatchString(said()) {
+	if !regexp.MustCompile(`(?m)^error: interrupted after hashing .*B; the next build takes it over$`).MatchString(said()) {
 		t.Errorf("it does not say what becomes of its work: %s", said())
 	}
 
