@@ -3,6 +3,7 @@ package builder
 import (
 	"bytes"
 	"context"
+	"crypto/sha1"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -174,6 +175,25 @@ func TestSparseFile(t *testing.T) {
 	f.must(os.Truncate(f.path("sparse"), 5<<20))
 	f.must(os.Chtimes(f.path("sparse"), time.Time{}, time.Unix(1e9, 0)))
 	f.wantContent(f.commit().Listing, "sparse", "head"+string(bytes.Repeat([]byte{0}, 5<<20-4)))
+}
+
+// Ten gigabytes of which one byte is on the disk.
+func TestLargeSparseFile(t *testing.T) {
+	const size = 10 << 30
+	f := newFixture(t)
+	f.write("sparse", "x")
+	f.must(os.Truncate(f.path("sparse"), size))
+	f.must(os.Chtimes(f.path("sparse"), time.Time{}, time.Unix(1e9, 0)))
+	r := f.commit()
+	piece := make([]byte, manifests.PieceLength(size))
+	zeros := sha1.Sum(piece)
+	piece[0] = 'x'
+	first := sha1.Sum(piece)
+	sums := append(first[:], bytes.Repeat(zeros[:], size/len(piece)-1)...)
+	e, _ := r.Listing.Get(manifests.Key{Tree: "t", Path: "sparse"})
+	if want := manifests.ContentOf(size, int64(len(piece)), sums); e.Length != size || e.Content != want {
+		t.Fatalf("listed with %d bytes and content %s, want %s", e.Length, e.Content, want)
+	}
 }
 
 // A terabyte of nothing takes long; being told to stop must not.

@@ -45,10 +45,6 @@ func (w *scanner) run() {
 func (w *scanner) read() *dirat.Dir {
 	p := w.at
 	dir, err := w.enter(p)
-	if errors.Is(err, fs.ErrNotExist) && p.in != nil {
-		p.gone = true
-		return nil
-	}
 	if err == nil && p.in != nil {
 		var now dirat.Stat
 		if now, err = dir.Stat(); err == nil && !now.Same(&p.stat) {
@@ -61,15 +57,17 @@ func (w *scanner) read() *dirat.Dir {
 	if err == nil {
 		return dir
 	}
-	if dir != nil && p.in != nil {
-		_ = dir.Close()
-	}
 	if p.in == nil {
 		w.fail(fmt.Errorf("tree %s: reading %s: %w", w.src.tree, w.src.dir, err))
 		return nil
 	}
-	w.hide(strings.TrimSuffix(p.path, "/"), err)
-	p.found = true
+	if dir != nil {
+		_ = dir.Close()
+	}
+	if p.gone = errors.Is(err, fs.ErrNotExist); !p.gone {
+		w.hide(strings.TrimSuffix(p.path, "/"), err)
+		p.found = true
+	}
 	return nil
 }
 

@@ -54,6 +54,7 @@ func contract[D handle[D, F], F file](t *testing.T, open func(string) (D, error)
 		"again":   c.again,
 		"stat":    c.stat,
 		"files":   c.files,
+		"sparse":  c.sparse,
 		"links":   c.links,
 		"paths":   c.paths,
 		"pipes":   c.pipes,
@@ -158,6 +159,10 @@ func (c *kit[D, F]) again(t *testing.T) {
 	touch(t, dir+"/many/4")
 	if got := read(t, many, &n); len(got) != 4 {
 		t.Fatalf("got %q", got)
+	}
+	must(t, os.Remove(dir+"/none"))
+	if err := none.Read(&n); !errors.Is(err, fs.ErrNotExist) || n.Len() != 0 {
+		t.Fatalf("a removed directory: %d names, %v", n.Len(), err)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 	"io"
 	"io/fs"
+	"math"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -146,7 +148,7 @@ func fileMode(m uint32) fs.FileMode {
 const direntHead = 19
 
 // Read reads all names into n, sorted as the paths below them are; none if it
-// fails.
+// fails. A directory that was removed meanwhile does not exist.
 func (d *rawDir) Read(n *Names) error {
 	n.reset()
 	if d.read {
@@ -163,8 +165,6 @@ func (d *rawDir) Read(n *Names) error {
 		switch {
 		case err == unix.EINTR:
 			continue
-		case err == unix.ENOENT: // it was removed while it was open
-			size, err = 0, nil
 		case err == nil && size > 0:
 			err = n.parse(n.buf[:size])
 		}
@@ -275,8 +275,9 @@ func (d *rawDir) Readlink(name string) (string, error) {
 // rawFile is an open file without what package os does for files that can be
 // waited for.
 type rawFile struct {
-	fd   int
-	name string
+	fd    int
+	name  string
+	known atomic.Pointer[extent] // where holes were last looked for
 }
 
 // Close closes the file.
@@ -286,10 +287,21 @@ func (f *rawFile) Close() error {
 	return unix.Close(fd)
 }
 
-// ReadAt reads as io.ReaderAt says.
+// ReadAt reads as io.ReaderAt says. The zeros of a hole are not asked for: the
+// system would fill its cache with them, at six times the cost of hashing.
 func (f *rawFile) ReadAt(p []byte, at int64) (n int, err error) {
 	for n < len(p) {
-		size, err := unix.Pread(f.fd, p[n:], at+int64(n))
+		rest := p[n:]
+		if at+int64(n) >= holesFrom {
+			e := f.extent(at + int64(n))
+			rest = rest[:min(int64(len(rest)), e.to-at-int64(n))]
+			if e.hole {
+				clear(rest)
+				n += len(rest)
+				continue
+			}
+		}
+		size, err := unix.Pread(f.fd, rest, at+int64(n))
 		switch {
 		case err == unix.EINTR:
 			continue
@@ -301,6 +313,40 @@ func (f *rawFile) ReadAt(p []byte, at int64) (n int, err error) {
 		n += size
 	}
 	return n, nil
+}
+
+// holesFrom is where holes begin to be looked for: small files have none that
+// would pay for the question.
+const holesFrom = 1 << 20
+
+// extent is a stretch of a file that is all hole or all data.
+type extent struct {
+	from, to int64
+	hole     bool
+}
+
+// extent returns the one at a position. Who writes into a hole that is known
+// changes the file's time stamps, as who writes into data that was read.
+func (f *rawFile) extent(at int64) *extent {
+	if e := f.known.Load(); e != nil && e.from <= at && at < e.to {
+		return e
+	}
+	e := &extent{from: at, to: math.MaxInt64}
+	data, err := unix.Seek(f.fd, at, unix.SEEK_DATA)
+	switch {
+	case err == nil && data > at:
+		e.to, e.hole = data, true
+	case err == nil:
+		if hole, err := unix.Seek(f.fd, at, unix.SEEK_HOLE); err == nil && hole > at {
+			e.to = hole
+		}
+	case err == unix.ENXIO: // no data from here on
+		if end, err := unix.Seek(f.fd, 0, io.SeekEnd); err == nil && end > at {
+			e.to, e.hole = end, true
+		}
+	}
+	f.known.Store(e)
+	return e
 }
 
 // Stat looks at the open file, wherever its name leads by now.
