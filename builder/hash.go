@@ -20,6 +20,10 @@ const (
 	// aheadBytes of each file are asked for when it is opened: whole small
 	// files, and enough of a large one for the reading to get going.
 	aheadBytes = 1 << 20
+	// maxOpenDirs bounds the directories that are open for the files in work.
+	// Where nearly every file has a directory of its own, the others are opened
+	// when they are needed.
+	maxOpenDirs = 32
 )
 
 // readable returns the candidates that fit in a torrent.
@@ -183,10 +187,30 @@ type work struct {
 
 // openDir is a directory that is open while files in it are read.
 type openDir struct {
-	dir   *dirat.Dir
-	err   error // why it is not
+	at    *folder
+	dir   *dirat.Dir // nil: to be opened when it is needed
+	err   error      // why it cannot be
 	users int
-	root  bool // the source's own, which stays open
+}
+
+// use lends the directory.
+func (d *openDir) use(do func(*dirat.Dir) error) error {
+	dir, err := d.dir, d.err
+	if dir == nil && err == nil {
+		dir, err = d.at.src.open(d.at.path)
+		if err == nil && d.at.path != "" {
+			defer func() { _ = dir.Close() }()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return do(dir)
+}
+
+func (d *openDir) lstat(name string) (s dirat.Stat, err error) {
+	err = d.use(func(dir *dirat.Dir) (err error) { s, err = dir.Lstat(name); return err })
+	return s, err
 }
 
 // round keeps the directories that one round has open. It is used in the
@@ -202,7 +226,7 @@ func (r *round) release(d *openDir) {
 }
 
 func (d *openDir) close() {
-	if d.err == nil && !d.root {
+	if d.err == nil && d.dir != nil && d.at.path != "" {
 		_ = d.dir.Close()
 	}
 }
@@ -243,9 +267,11 @@ func (r *round) open(files []*candidate, j *Journal) iter.Seq[*pieces.File] {
 }
 
 func (r *round) openDir(at *folder) *openDir {
-	d := &openDir{users: 1, root: at.path == ""}
-	d.dir, d.err = at.src.open(at.path)
-	r.dirs[d] = true
+	d := &openDir{at: at, users: 1}
+	if len(r.dirs) < maxOpenDirs {
+		d.dir, d.err = at.src.open(at.path)
+		r.dirs[d] = true
+	}
 	return d
 }
 
@@ -261,12 +287,16 @@ func (d *openDir) file(c *candidate, j *Journal) *pieces.File {
 // open opens the file. If some of its pieces are known already, it has to be
 // the very file they came from.
 func (w *work) open() (pieces.Handle, error) {
-	if w.dir.err != nil {
-		return nil, w.dir.err
+	var f *dirat.File
+	err := w.dir.use(func(dir *dirat.Dir) (err error) {
+		f, err = dir.OpenFile(w.c.name, min(w.c.stat.Size, aheadBytes))
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
-	f, err := w.dir.dir.OpenFile(w.c.name, min(w.c.stat.Size, aheadBytes))
-	if err != nil || w.c.partBytes() == 0 {
-		return f, err
+	if w.c.partBytes() == 0 {
+		return f, nil
 	}
 	info, err := f.Stat()
 	if err == nil && stampOf(info) != w.c.stamp() {
@@ -281,8 +311,8 @@ func (w *work) open() (pieces.Handle, error) {
 // why looks for the cause of a failure: when something else stands there by
 // now, a link or a pipe, then that is the fault, not where it leads.
 func (w *work) why(err error) error {
-	if w.dir.err == nil && !errors.Is(err, pieces.ErrChanged) {
-		if now, err2 := w.dir.dir.Lstat(w.c.name); err2 == nil && !now.Same(&w.c.stat) {
+	if !errors.Is(err, pieces.ErrChanged) {
+		if now, err2 := w.dir.lstat(w.c.name); err2 == nil && !now.Same(&w.c.stat) {
 			return errReplaced()
 		}
 	}
@@ -297,7 +327,7 @@ func (w *work) verify(info fs.FileInfo) error {
 	if read.Modified != w.c.stat.Modified {
 		return fmt.Errorf("%w: it was written", pieces.ErrChanged)
 	}
-	now, err := w.dir.dir.Lstat(w.c.name)
+	now, err := w.dir.lstat(w.c.name)
 	switch {
 	case err != nil:
 		return err
