@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"seedtree/internal/pieces"
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -58,6 +59,7 @@ type item struct {
 // Failures of single entries are in the result; the error is for what ended
 // the pass: the context, or an engine that does not answer.
 func (s *Site) Execute(ctx context.Context, d Desired, p *Plan) (*Result, error) {
+	s.beat = pulse.Of(ctx)
 	x := s.newExecution(d, p)
 	defer x.close()
 	if err := x.begin(ctx); err != nil {
@@ -68,6 +70,7 @@ func (s *Site) Execute(ctx context.Context, d Desired, p *Plan) (*Result, error)
 		x.attributes, x.adopt, x.addAgain, x.forget, x.prune, x.clean,
 	}
 	for _, stage := range stages {
+		s.beat()
 		if err := stage(ctx); err != nil {
 			x.res.Errors = append(x.res.Errors, EntryError{Op: "pass", Err: err})
 			x.finish()

@@ -37,6 +37,7 @@ func (x *execution) release(ctx context.Context, items []*item) ([]*item, error)
 
 // engine makes one call and takes its errors apart.
 func (x *execution) engine(op string, call func() error) (map[manifests.InfoHash]error, error) {
+	x.s.beat()
 	if x.s.step != nil {
 		x.s.step("engine " + op)
 	}

@@ -53,7 +53,7 @@ func (s *Site) InitTree(name, role string) error {
 		return fmt.Errorf("tree %s: %w", name, err)
 	}
 	defer root.Close()
-	t := &tree{name: name, dir: dir, root: root, step: func(string) {}, fsync: s.fsync, solid: map[string]bool{}}
+	t := &tree{name: name, dir: dir, root: root, step: func(string) {}, fsync: s.fsync, beat: s.beat, solid: map[string]bool{}}
 	if err := t.makeDirs(manifests.PrivateDir); err != nil {
 		return fmt.Errorf("tree %s: %w", name, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -80,6 +81,7 @@ func (s *Site) Observe(ctx context.Context, d Desired) (*Observation, error) {
 		Trash:    map[manifests.Content]TrashItem{},
 		Recent:   map[manifests.InfoHash]bool{},
 	}
+	s.beat = pulse.Of(ctx)
 	wanted := Wanted(d.Manifest, s.cfg.Name, d.Listing)
 	// The engine is asked first: what it finishes meanwhile waits for the
 	// next pass, instead of being taken for data that is missing.

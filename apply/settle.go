@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -12,6 +13,7 @@ import (
 // files; anything less plain is left to the next full pass. Result.Waiting
 // tells how many transfers are left.
 func (s *Site) Settle(ctx context.Context, d Desired) (*Result, error) {
+	s.beat = pulse.Of(ctx)
 	last, left := s.progress, map[manifests.InfoHash]int64{}
 	p := &Plan{Revision: d.Revision, Role: Follower, Stopped: map[string]string{}}
 	wanted := Wanted(d.Manifest, s.cfg.Name, d.Listing)

@@ -70,6 +70,8 @@ type Site struct {
 	// step, when set by a test, is told before every change to the file
 	// system or the engine. It stands in for kill -9 at that very moment.
 	step func(op string)
+	// beat tells whoever watches the pass that it gets on.
+	beat func()
 	// fsync is (*os.File).Sync, but for tests that kill no power.
 	fsync func(*os.File) error
 }
@@ -131,7 +133,7 @@ func Open(cfg Config) (*Site, error) {
 	s := &Site{
 		cfg: cfg, roots: map[string]string{},
 		recent: map[manifests.InfoHash]time.Time{}, trashes: trashCache{},
-		fsync: (*os.File).Sync,
+		fsync: (*os.File).Sync, beat: func() {},
 	}
 	for name, dir := range cfg.Trees {
 		if err := manifests.ValidTreeName(name); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path"
 	"path/filepath"
@@ -31,6 +32,7 @@ type tree struct {
 	root  *os.Root
 	step  func(op string)
 	fsync func(*os.File) error
+	beat  func()
 	// solid holds directories seen to be real ones, parents included, in this
 	// pass. os.Root follows symlinks that stay inside the root; we do not.
 	solid  map[string]bool
@@ -50,9 +52,12 @@ func (s *Site) open(name string) (*tree, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tree %s: %w: %w", name, ErrNoMarker, err)
 	}
-	t := &tree{name: name, dir: dir, root: root, step: s.step, fsync: s.fsync, solid: map[string]bool{}}
-	if t.step == nil {
-		t.step = func(string) {}
+	t := &tree{name: name, dir: dir, root: root, fsync: s.fsync, beat: s.beat, solid: map[string]bool{}}
+	t.step = func(op string) {
+		t.beat()
+		if s.step != nil {
+			s.step(op)
+		}
 	}
 	if t.marker, err = t.readMarker(); err == nil && (t.marker.Tree != name || t.marker.Site != s.cfg.Name) {
 		err = fmt.Errorf("%w: it says tree %s of site %s", ErrMarker, t.marker.Tree, t.marker.Site)
@@ -191,6 +196,25 @@ func (t *tree) openRegular(name string) (*os.File, error) {
 	return f, nil
 }
 
+// copyStretch is how much is copied between two signs of life, in bytes.
+const copyStretch = 1 << 30
+
+// copyUpTo copies by whatever means the system has, and says that it gets on.
+func (t *tree) copyUpTo(out, in *os.File, length int64) error {
+	for length > 0 {
+		n, err := io.CopyN(out, in, min(length, copyStretch))
+		t.beat()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		length -= n
+	}
+	return nil
+}
+
 // copyFile copies a regular file to a name of our own, at most length bytes,
 // by reflink where the file system can. The copy appears under its name only
 // when it is whole. A negative length copies everything.
@@ -209,11 +233,10 @@ func (t *tree) copyFile(src *tree, from, to string, length int64) error {
 	if err != nil {
 		return err
 	}
-	var reader io.Reader = in
-	if length >= 0 && info.Size() > length {
-		reader = io.LimitReader(in, length)
+	if length < 0 {
+		length = math.MaxInt64
 	}
-	_, err = io.Copy(out, reader)
+	err = t.copyUpTo(out, in, length)
 	if err == nil {
 		err = out.Chmod(info.Mode().Perm() | 0o600)
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -83,8 +84,10 @@ func (w *walker) walk(ctx context.Context, dir *os.Root, prefix string) error {
 	defer f.Close()
 	var below []string
 	names := 0
+	beat := pulse.Of(ctx)
 	for {
 		entries, err := f.ReadDir(batch)
+		beat()
 		names += len(entries)
 		for _, d := range entries {
 			if prefix == "" && d.Name() == manifests.PrivateDir {

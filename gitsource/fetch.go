@@ -8,6 +8,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"seedtree/internal/pulse"
 )
 
 // Fetch gets the newest head of the branch. It moves forward only: a head that
@@ -158,6 +160,7 @@ func (s *Source) receive(ctx context.Context, r remote, lim limits, choose choos
 	if err != nil {
 		return nil, err
 	}
+	in.beat = pulse.Of(ctx)
 	if err := r.fetch(ctx, choose, have, in); err != nil {
 		_ = in.Close()
 		return nil, err

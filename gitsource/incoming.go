@@ -36,6 +36,7 @@ type incoming struct {
 	count int    // objects in a pack of our own
 	own   bool   // made here, from objects that were read and checked
 	name  string // of the pack once it is indexed, without suffix; "" if none came
+	beat  func() // tells whoever watches that indexing gets on
 }
 
 func newIncoming(parent string, lim limits) (*incoming, error) {
@@ -46,7 +47,7 @@ func newIncoming(parent string, lim limits) (*incoming, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &incoming{dir: dir, lim: lim}
+	in := &incoming{dir: dir, lim: lim, beat: func() {}}
 	if err := os.MkdirAll(filepath.Join(dir, "objects", "pack"), 0o777); err != nil {
 		return nil, errors.Join(err, in.Close())
 	}
@@ -81,20 +82,31 @@ func (in *incoming) index() error {
 	if err != nil || st.Size() == 0 {
 		return err
 	}
-	if err := prescan(in.pack, in.lim); err != nil {
+	if err := prescan(lively{in.pack, in.beat}, in.lim); err != nil {
 		return fmt.Errorf("the remote's pack: %w", err)
 	}
 	if _, err := in.pack.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	sum, index, err := parsePack(in.pack)
+	sum, index, err := parsePack(lively{in.pack, in.beat})
 	if err != nil {
 		return fmt.Errorf("the remote's pack: %w", err)
 	}
 	return in.seal(sum, index)
 }
 
-func parsePack(f *os.File) (sum hash, index *packIndex, err error) {
+// lively says with each read that indexing gets on.
+type lively struct {
+	io.ReadSeeker
+	beat func()
+}
+
+func (l lively) Read(p []byte) (int, error) {
+	l.beat()
+	return l.ReadSeeker.Read(p)
+}
+
+func parsePack(f io.ReadSeeker) (sum hash, index *packIndex, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("malformed: %v", p)

@@ -17,6 +17,7 @@ import (
 	transmissionrpc "github.com/hekmon/transmissionrpc/v2"
 
 	"seedtree/apply"
+	"seedtree/internal/pulse"
 )
 
 // attempt runs one call under a deadline and says what its failure means.
@@ -29,6 +30,7 @@ func (c *client) attempt(ctx context.Context, password string, f func(context.Co
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		err = f(call)
 		cancel()
+		pulse.Of(ctx)() // answered or not: each call has its deadline
 		if !dropped(err) {
 			break
 		}

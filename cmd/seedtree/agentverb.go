@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
+
+	"seedtree/internal/web"
 )
 
 func (a *app) agentCommand() *cobra.Command {
@@ -17,7 +19,8 @@ func (a *app) agentCommand() *cobra.Command {
 		Short: "Keep this site in step until stopped",
 		Long: `Pulls the catalog on schedule.sync, makes files and BitTorrent client match, and
 builds on schedule.build while this site is main. With tracker.listen it is a tracker
-too. SIGHUP makes it look at once; SIGTERM and SIGINT end it cleanly.`,
+too, with web.listen it says at /healthz and /readyz how it is. SIGHUP makes it look
+at once; SIGTERM and SIGINT end it cleanly.`,
 		Example: "  seedtree agent --log-level debug",
 		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return a.agent(cmd.Context()) },
@@ -35,6 +38,10 @@ func (a *app) agent(ctx context.Context) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	if w.tracker != nil {
 		g.Go(func() error { return w.tracker.Serve(ctx, w.listener) })
+	}
+	if w.web != nil {
+		w.log.Info("health", "address", w.web.Addr().String())
+		g.Go(func() error { return web.Serve(ctx, w.web, w.agent, w.log) })
 	}
 	g.Go(func() error { return w.agent.Run(ctx) })
 	g.Go(func() error { w.followHangups(ctx, a.hangups); return nil })

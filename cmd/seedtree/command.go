@@ -57,7 +57,7 @@ BitTorrent moves the bytes. Adding files, rolling back and moving main are commi
 // verbs lists every command of the program, in the order of a site's life.
 func (a *app) verbs() []*cobra.Command {
 	return []*cobra.Command{
-		a.initCommand(), a.buildCommand(), a.planCommand(), a.syncCommand(), a.agentCommand(), a.promoteCommand(), a.rollbackCommand(), a.approveCommand(), a.statusCommand(), a.trashCommand(), a.trackerCommand(), a.demoCommand(),
+		a.initCommand(), a.buildCommand(), a.planCommand(), a.syncCommand(), a.agentCommand(), a.promoteCommand(), a.rollbackCommand(), a.approveCommand(), a.statusCommand(), a.trashCommand(), a.trackerCommand(), a.healthcheckCommand(), a.demoCommand(),
 		a.versionCommand(),
 	}
 }

@@ -25,6 +25,7 @@ type Config struct {
 	Engine   EngineConfig
 	Schedule ScheduleConfig
 	Tracker  string // listen address, "" for no tracker
+	Web      string // listen address, "" for no health
 	Drift    string // heal or report
 	Report   string // git or none
 }

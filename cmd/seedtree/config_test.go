@@ -25,7 +25,7 @@ func testApp(t *testing.T, env []string, flags ...string) *app {
 func everySetting() map[string]string {
 	return map[string]string{
 		"site": "oslo", "trees": "photos=/srv/photos,more stuff=/srv/more: stuff #1", "state": "/var/lib/x", "drift": "report", "report": "none",
-		"tracker.listen": ":6969", "schedule.sync": "@every 7m", "schedule.build": "never", "schedule.timezone": "Europe/Oslo", "schedule.jitter": "12.5%",
+		"tracker.listen": ":6969", "web.listen": "127.0.0.1:8080", "schedule.sync": "@every 7m", "schedule.build": "never", "schedule.timezone": "Europe/Oslo", "schedule.jitter": "12.5%",
 		"catalog.urls": "ssh://git@git.example/c.git,/srv/c.git", "catalog.branch": "yes", "catalog.timeout": "90s", "catalog.signatures": "none",
 		"catalog.ssh.keyFile": "/k", "catalog.ssh.passphraseFile": "/p", "catalog.ssh.knownHostsFile": "/h",
 		"catalog.https.username": "12", "catalog.https.passwordFile": "/pw", "catalog.https.caFile": "/ca", "catalog.https.certFile": "/c", "catalog.https.keyFile": "/kk",

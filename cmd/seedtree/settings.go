@@ -129,6 +129,7 @@ func (c *Config) settings() []setting {
 		{key: "drift", help: "what to do about files that somebody else changed: `heal`, the default, or report", one: choice(&c.Drift, "heal", "report")},
 		{key: "report", help: "where this site's status goes: `git`, the default, or none", one: choice(&c.Report, "git", "none")},
 		{key: "tracker.listen", help: "`address` of the agent's tracker, e.g. :6969 (default: none)", one: text(&c.Tracker, validListen)},
+		{key: "web.listen", help: "`address` of the agent's /healthz and /readyz, e.g. 127.0.0.1:8080; :8080 is this machine alone (default: none)", one: text(&c.Web, validListen)},
 		{key: "schedule.sync", help: "`cron` expression of the agent's passes, or as the default @every 5m", one: text(&c.Schedule.Sync, validSchedule)},
 		{key: "schedule.build", help: "`cron` expression of builds while this site is main, or never (default: 0 3 * * *)", one: c.setBuild},
 		{key: "schedule.timezone", help: "time `zone` of the schedules, e.g. Europe/Oslo (default: the machine's)", one: c.setZone},
@@ -137,7 +138,7 @@ func (c *Config) settings() []setting {
 	all = append(all, c.catalogSettings()...)
 	all = append(all, c.engineSettings()...)
 	for _, key := range []string{
-		"tls", "web", "notify", "notifyFile", "schedule.verify",
+		"tls", "web.webhookSecretFile", "web.tokenFile", "notify", "notifyFile", "schedule.verify",
 		"catalog.allowedSignersFile", "catalog.signingKeyFile",
 	} {
 		all = append(all, setting{key: key})

@@ -5,11 +5,15 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"time"
 
 	"seedtree/apply"
+	"seedtree/builder"
 	"seedtree/gitsource"
 	"seedtree/internal/agent"
+	"seedtree/internal/pulse"
 	"seedtree/internal/tracker"
+	"seedtree/internal/web"
 	"seedtree/manifests"
 )
 
@@ -24,6 +28,7 @@ type works struct {
 
 	tracker  *tracker.Tracker // nil: none configured
 	listener net.Listener
+	web      net.Listener // nil: none configured
 }
 
 // worksOptions are what the verbs that do passes ask for.
@@ -76,6 +81,12 @@ func (w *works) open(ctx context.Context, a *app, o worksOptions) (err error) {
 		s := w.cfg.Schedule
 		c.Schedule = agent.Times{Sync: s.Sync, Build: s.Build, Location: s.Location, Jitter: s.Jitter}
 		c.Build = w.build
+		c.Watchdog = max(10*w.cfg.Catalog.Timeout, 10*time.Minute)
+		if w.cfg.Web != "" {
+			if w.web, err = web.Listen(ctx, w.cfg.Web); err != nil {
+				return err
+			}
+		}
 	}
 	w.agent, err = agent.New(c)
 	return err
@@ -91,6 +102,15 @@ func (w *works) onRevision(_ *manifests.Manifest, l *manifests.Listing) {
 // build is what the agent calls while this site is main.
 func (w *works) build(ctx context.Context) error {
 	b := newBuild(w.cfg, w.src, w.log)
+	// Progress is told by the clock; only news in it is a sign of life.
+	var last builder.Progress
+	beat := pulse.Of(ctx)
+	b.progress = func(p builder.Progress) {
+		if p != last {
+			last = p
+			beat()
+		}
+	}
 	err := b.run(ctx)
 	if err == nil || errors.Is(err, errPartial) {
 		w.log.Info("built", "revision", b.report.Revision, "changes", b.report.Counts.String(),
@@ -108,6 +128,11 @@ func (w *works) Close() error {
 	if w.listener != nil {
 		// Serve has closed it if it ever ran.
 		if err := w.listener.Close(); !errors.Is(err, net.ErrClosed) {
+			errs = append(errs, err)
+		}
+	}
+	if w.web != nil {
+		if err := w.web.Close(); !errors.Is(err, net.ErrClosed) {
 			errs = append(errs, err)
 		}
 	}

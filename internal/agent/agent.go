@@ -48,8 +48,10 @@ type Config struct {
 	ReportStatus bool
 	// AllowPrune names a revision whose removals an operator approves here.
 	AllowPrune string
-	Log        *slog.Logger
-	Clock      func() time.Time // nil: time.Now
+	// Watchdog is how long work may show no sign of life; 0: for ever.
+	Watchdog time.Duration
+	Log      *slog.Logger
+	Clock    func() time.Time // nil: time.Now
 }
 
 // Agent keeps a site in step. New starts nothing; Run does the work, or
@@ -62,6 +64,10 @@ type Agent struct {
 	mail        mailbox
 	held        holder
 	status      atomic.Pointer[manifests.Status]
+	dog         watchdog
+
+	readyMu sync.Mutex // guards ready
+	ready   readiness
 
 	// working is held by whoever does a pass or settles. It guards the rest.
 	working  sync.Mutex
@@ -91,6 +97,7 @@ func New(cfg Config) (*Agent, error) {
 	if a.clock == nil {
 		a.clock = time.Now
 	}
+	a.dog.limit, a.dog.log, a.ready.good = cfg.Watchdog, a.log, a.clock()
 	for _, s := range []struct {
 		line string
 		into *Schedule

@@ -56,6 +56,7 @@ func (a *Agent) reconcile(ctx context.Context, watch bool) (*Outcome, error) {
 		return out, err
 	}
 	err = errors.Join(newest, err)
+	a.notePass(out, err)
 	a.report(ctx, out, err, started)
 	return out, err
 }

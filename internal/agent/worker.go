@@ -47,6 +47,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	// What is committed from here on is seen by the first pass, or wakes.
 	last := a.touched()
 	clocks.Go(func() { a.followWakes(ctx, last) })
+	clocks.Go(func() { a.dog.run(ctx) })
 	a.Trigger()
 	w := worker{Agent: a}
 	for {
@@ -115,7 +116,9 @@ func (w *worker) letter(ctx context.Context) {
 		return
 	}
 	w.log.Info("building")
-	err := w.cfg.Build(ctx)
+	watched, done := w.dog.watch(ctx, "build")
+	err := w.cfg.Build(watched)
+	done()
 	if err != nil && ctx.Err() == nil {
 		w.log.Error("build failed", "err", err)
 	}
@@ -131,9 +134,11 @@ func (w *worker) turn(ctx context.Context) *Outcome {
 	case <-w.mail.news:
 	default:
 	}
+	watched, done := w.dog.watch(ctx, "pass")
 	w.working.Lock()
-	out, err := w.reconcile(ctx, w.superseded < maxSuperseded)
+	out, err := w.reconcile(watched, w.superseded < maxSuperseded)
 	w.working.Unlock()
+	done()
 	if errors.Is(err, errSuperseded) {
 		w.superseded++
 		return out
@@ -184,7 +189,9 @@ func (w *worker) again(ctx context.Context) {
 }
 
 func (w *worker) settleOnce(ctx context.Context) {
-	out, err := w.Settle(ctx)
+	watched, done := w.dog.watch(ctx, "placing what arrived")
+	out, err := w.Settle(watched)
+	done()
 	before := w.waiting
 	switch {
 	case ctx.Err() != nil:

@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"runtime"
+
+	"seedtree/internal/pulse"
 )
 
 // chunkBytes is read for each lane at a time. Smaller costs system calls,
@@ -33,6 +35,7 @@ type worker struct {
 	queued []unit   // what comes after cur
 	more   bool     // the queue may have further units
 	busy   int      // lanes with a piece
+	beat   func()   // tells whoever watches that hashing gets on
 	done   []*job   // finished and not yet delivered
 	rounds int      // since the last delivery
 }
@@ -46,7 +49,7 @@ const (
 
 // newWorker makes no kernel yet: where there is one small file, the workers
 // that get nothing cost nothing.
-func newWorker(s *schedule) *worker { return &worker{s: s, more: true} }
+func newWorker(s *schedule) *worker { return &worker{s: s, more: true, beat: pulse.Of(s.ctx)} }
 
 // run hashes until the queue is closed and every lane is idle. When the
 // context ends it drops what it holds and empties the queue, so that every
@@ -65,6 +68,7 @@ func (w *worker) run() {
 		}
 		w.read()
 		w.kernel.write(w.chunks)
+		w.beat()
 		w.settle()
 		if w.rounds++; len(w.done) >= doneJobs || w.rounds >= doneRounds {
 			w.deliver()

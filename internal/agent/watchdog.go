@@ -1,0 +1,102 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/pprof"
+	"sync"
+	"time"
+
+	"seedtree/internal/pulse"
+)
+
+// maxStacks bounds what the watchdog logs, in bytes.
+const maxStacks = 64 << 10
+
+// watchdog notices work that does not get on although everything in it has its
+// deadline: a disk that hangs, a client's library that waits for itself. It goes by
+// signs of life and not by time: hashing for a week is no reason to bark.
+type watchdog struct {
+	limit time.Duration // 0: it sleeps
+	log   *slog.Logger
+
+	mu     sync.Mutex
+	doing  string // "": nothing, and nothing is expected
+	last   time.Time
+	barked time.Time // when the present silence was noticed; zero: it was not
+}
+
+// watch gives work a name, until the returned function is called.
+func (d *watchdog) watch(ctx context.Context, what string) (watched context.Context, done func()) {
+	d.set(what)
+	return pulse.With(ctx, d.beat), func() { d.set("") }
+}
+
+func (d *watchdog) set(what string) {
+	d.mu.Lock()
+	d.doing = what
+	d.mu.Unlock()
+	d.beat()
+}
+
+// beat is a sign of life.
+func (d *watchdog) beat() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = time.Now()
+	if !d.barked.IsZero() {
+		d.log.Info("watchdog: it gets on again", "after", d.last.Sub(d.barked)+d.limit)
+		d.barked = time.Time{}
+	}
+}
+
+// run looks until ctx ends.
+func (d *watchdog) run(ctx context.Context) {
+	if d.limit <= 0 {
+		return
+	}
+	tick := time.NewTicker(max(d.limit/10, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			d.look(now)
+		}
+	}
+}
+
+func (d *watchdog) look(now time.Time) {
+	d.mu.Lock()
+	stuck := d.doing != "" && d.barked.IsZero() && now.Sub(d.last) > d.limit
+	if stuck {
+		d.barked = now
+	}
+	doing := d.doing
+	d.mu.Unlock()
+	if stuck {
+		d.log.Error("watchdog: no progress", "doing", doing, "for", d.limit, "stacks", stacks())
+	}
+}
+
+// stuck says what does not get on, and since when; nil while all is well.
+func (d *watchdog) stuck() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.barked.IsZero() {
+		return nil
+	}
+	return fmt.Errorf("%s: no progress for %v", d.doing, time.Since(d.last).Round(time.Second))
+}
+
+// stacks lists where goroutines stand, equal ones once.
+func stacks() string {
+	var b bytes.Buffer
+	if err := pprof.Lookup("goroutine").WriteTo(&b, 1); err != nil {
+		return err.Error()
+	}
+	return string(b.Bytes()[:min(b.Len(), maxStacks)])
+}
