@@ -70,6 +70,41 @@ func (s *Site) Marker(name string) (manifests.Marker, error) {
 	return t.marker, nil
 }
 
+// Remember writes into the markers which revision was applied here. Drives that are
+// not there now are passed over: they have not seen it.
+func (s *Site) Remember(revision string) error {
+	var errs []error
+	for _, name := range s.names {
+		t, err := s.open(name)
+		if err != nil {
+			continue
+		}
+		if t.marker.Applied != revision {
+			m := t.marker
+			m.Applied = revision
+			errs = append(errs, t.writeMarker(m))
+		}
+		t.close()
+	}
+	return errors.Join(errs...)
+}
+
+// LastApplied reads what Remember wrote at a tree root; "" if nobody knows. The drive
+// need not be there, and a marker of another tree or site says nothing.
+func LastApplied(dir, name, site string) string {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return ""
+	}
+	defer root.Close()
+	t := &tree{name: name, dir: dir, root: root, step: func(string) {}, solid: map[string]bool{}}
+	m, err := t.readMarker()
+	if err != nil || m.Tree != name || m.Site != site {
+		return ""
+	}
+	return m.Applied
+}
+
 // StepDown makes copies of this site's sources. While the manifest names it
 // main it is pending main then: it makes its files match the listing, with
 // whatever differs going to the trash, and becomes the source again when

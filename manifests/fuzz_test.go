@@ -173,7 +173,7 @@ func FuzzDecodeStatus(f *testing.F) {
 }
 
 func FuzzDecodeMarker(f *testing.F) {
-	seeds(f, string(Marker{"photos", "oslo", RoleCopy}.Encode()), "{}", `{"tree":"a","site":"b","role":"copy","x":1}`)
+	seeds(f, string(Marker{"photos", "oslo", RoleCopy, ""}.Encode()), "{}", `{"tree":"a","site":"b","role":"copy","x":1}`)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := DecodeMarker(data)
 		if err != nil {

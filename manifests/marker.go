@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // MarkerName is where the marker stands below a tree root. A root without it
@@ -26,11 +27,14 @@ type Marker struct {
 	Tree string `json:"tree"`
 	Site string `json:"site"`
 	Role string `json:"role"`
+	// Applied is the last revision that was applied here, a full commit id. It is how
+	// a site that lost its state knows an old catalog for one.
+	Applied string `json:"applied,omitempty"`
 }
 
 // Encode returns the marker's file: one JSON object and a newline.
 func (m Marker) Encode() []byte {
-	b, _ := json.Marshal(m) // three strings cannot fail
+	b, _ := json.Marshal(m) // strings cannot fail
 	return append(b, '\n')
 }
 
@@ -57,6 +61,9 @@ func DecodeMarker(data []byte) (Marker, error) {
 	}
 	if m.Role != RoleSource && m.Role != RoleCopy {
 		return Marker{}, fmt.Errorf("marker: role %q is neither %q nor %q", m.Role, RoleSource, RoleCopy)
+	}
+	if a := m.Applied; a != "" && (len(a) != 40 || strings.Trim(a, "0123456789abcdef") != "") {
+		return Marker{}, fmt.Errorf("marker: applied %q is no full commit id", a)
 	}
 	return m, nil
 }

@@ -39,6 +39,9 @@ type Status struct {
 	// Remote is the address of the catalog that answered last.
 	Remote string `json:"remote,omitempty"`
 
+	// Untrusted is the head that this site refuses to follow, if there is one.
+	Untrusted *Untrusted `json:"untrusted,omitempty"`
+
 	Time          time.Time        `json:"time"`
 	Entries       EntryCounts      `json:"entries"`
 	Bytes         ByteCounts       `json:"bytes"`
@@ -46,6 +49,14 @@ type Status struct {
 	Errors        []string         `json:"errors,omitempty"`        // at most 20
 	DiskFree      map[string]int64 `json:"diskFree,omitempty"`      // bytes by tree
 	Pass          PassReport       `json:"pass"`
+}
+
+// Untrusted says which commit of a revision breaks which rule of a site.
+type Untrusted struct {
+	Revision string `json:"revision"`         // the head in question
+	Commit   string `json:"commit"`           // the commit at fault
+	Signer   string `json:"signer,omitempty"` // as far as known
+	Rule     string `json:"rule"`
 }
 
 // Roles a site can report.
@@ -145,6 +156,9 @@ func (s *Status) check() error {
 func (s *Status) tidy() {
 	s.Engine = tidyText(s.Engine, maxKey)
 	s.Remote = tidyText(s.Remote, maxWords)
+	if u := s.Untrusted; u != nil {
+		s.Untrusted = &Untrusted{tidyText(u.Revision, maxKey), tidyText(u.Commit, maxKey), tidyText(u.Signer, maxWords), tidyText(u.Rule, maxWords)}
+	}
 	s.MissingSample = tidyTexts(s.MissingSample)
 	s.Errors = tidyTexts(s.Errors)
 	s.DiskFree = tidyKeys(s.DiskFree)

@@ -108,7 +108,7 @@ func manyKeys(n int) string {
 }
 
 func TestMarker(t *testing.T) {
-	want := Marker{Tree: "photos", Site: "oslo", Role: RoleSource}
+	want := Marker{Tree: "photos", Site: "oslo", Role: RoleSource, Applied: strings.Repeat("0a", 20)}
 	if got, err := DecodeMarker(want.Encode()); err != nil || got != want {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -119,6 +119,7 @@ func TestMarker(t *testing.T) {
 		"role":        `{"tree":"a","site":"b","role":"king"}`,
 		"tree":        `{"tree":"../a","site":"b","role":"copy"}`,
 		"site":        `{"tree":"a","site":"B","role":"copy"}`,
+		"applied":     `{"tree":"a","site":"b","role":"copy","applied":"HEAD"}`,
 		"trailing":    `{"tree":"a","site":"b","role":"copy"} x`,
 		"large":       `{"tree":"a","site":"b","role":"copy"}` + strings.Repeat(" ", maxMarker),
 	} {

@@ -168,6 +168,12 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 	if err := notMain(m, b.site); err != nil {
 		return nil, withHint(err, "seedtree promote %s", b.site)
 	}
+	if !b.flags.dryRun {
+		// Hours of hashing should not end at a key that nobody trusts.
+		if err := b.src.CanCommit(head, false); err != nil {
+			return nil, err
+		}
+	}
 	previous, err := head.Listing(ctx)
 	if err != nil {
 		return nil, err

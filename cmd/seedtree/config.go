@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"seedtree/gitsource"
 	"seedtree/manifests"
 )
 
@@ -35,6 +36,7 @@ type CatalogConfig struct {
 	URLs    []string
 	Branch  string
 	Timeout time.Duration
+	Trust   gitsource.Trust // what the configuration says of it
 	SSH     struct{ KeyFile, PassphraseFile, KnownHostsFile string }
 	HTTPS   struct{ Username, PasswordFile, CAFile, CertFile, KeyFile, Proxy, ProxyPasswordFile string }
 }
@@ -167,6 +169,16 @@ func (c *Config) check() error {
 	h := c.Catalog.HTTPS
 	if (h.CertFile == "") != (h.KeyFile == "") {
 		bad("catalog.https: certFile and keyFile go together")
+	}
+	sig := c.Catalog.Trust
+	if sig.Signatures != gitsource.NoSignatures && sig.AllowedSignersFile == "" {
+		bad("catalog: signatures: %s needs allowedSignersFile", sig.Signatures)
+	}
+	if sig.SigningPassphraseFile != "" && sig.SigningKeyFile == "" {
+		bad("catalog: signingPassphraseFile without signingKeyFile")
+	}
+	if sig.Revision != "" && sig.Signatures == gitsource.NoSignatures {
+		bad("catalog: trustedRevision without signatures")
 	}
 	roots := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(c.Trees)) {

@@ -62,7 +62,17 @@ func (a *app) report(err error) {
 // advice is what to do about the errors the rooms below let callers decide on.
 func advice(err error) []string {
 	var rewound *gitsource.RewoundError
+	var unsignable *gitsource.UnsignableError
+	var untrusted *gitsource.UntrustedError
 	switch {
+	case errors.As(err, &unsignable) && unsignable.Signer == "":
+		return []string{"set catalog.signingKeyFile, or do it where there is a key: --catalog-signing-key-file FILE"}
+	case errors.As(err, &unsignable):
+		return []string{"a key with the role is needed: --catalog-signing-key-file FILE for one that is allowed already, or add this one to catalog.allowedSignersFile at every site"}
+	case errors.As(err, &untrusted):
+		return []string{fmt.Sprintf("look at it: git show --show-signature %.12s   If it is wrong, set the branch back to the last good commit; this site goes on by itself", untrusted.Commit)}
+	case errors.Is(err, gitsource.ErrNoSigners):
+		return []string{"a line each, e.g.: admin:ada ssh-ed25519 AAAA...   (docs/security.md)"}
 	case errors.As(err, &rewound) && rewound.To != "":
 		return []string{fmt.Sprintf("find out who rewrote it; to take it over: seedtree sync --accept-rewrite %.12s", rewound.To)}
 	case errors.Is(err, gitsource.ErrEmpty):

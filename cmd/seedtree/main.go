@@ -28,7 +28,7 @@ const (
 	exitFailed      = 1 // also usage and configuration
 	exitChanges     = 2 // plan --detailed-exitcode found changes
 	exitHeld        = 3 // removals are held until somebody approves them
-	exitUntrusted   = 4 // the revision is not trusted, a rewritten history included
+	exitUntrusted   = 4 // the revision is not trusted (or would not be), a rewritten history included
 	exitUnreachable = 5 // engine or git does not answer; trying again helps
 	exitNotMain     = 6 // this site is not main, or not yet ready to act as main
 	exitPartial     = 7 // some entries failed, each was named
@@ -86,7 +86,7 @@ func exitCode(err error) int {
 		return exitChanges
 	case errors.Is(err, errHeld), errors.Is(err, builder.ErrTooManyRemovals), errors.Is(err, builder.ErrEmpty):
 		return exitHeld
-	case errors.Is(err, gitsource.ErrRewound):
+	case errors.Is(err, gitsource.ErrRewound), errors.Is(err, gitsource.ErrUntrusted):
 		return exitUntrusted
 	case errors.Is(err, gitsource.ErrUnreachable), errors.Is(err, apply.ErrEngineUnreachable):
 		return exitUnreachable

@@ -49,6 +49,9 @@ func (a *app) editManifest(ctx context.Context, src *gitsource.Source, message s
 		if _, err := manifests.ParseManifest(after); err != nil {
 			return nil, fmt.Errorf("the manifest after this edit: %w", err)
 		}
+		if err := src.CanCommit(head, true); err != nil {
+			return nil, err // before it looks as if it were done
+		}
 		rep.Manifest = lineDiff(data, after)
 		a.showLines(rep.Manifest)
 		return manifestCommit(message, after), nil

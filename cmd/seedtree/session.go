@@ -6,8 +6,10 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"seedtree/apply"
 	"seedtree/gitsource"
 	"seedtree/internal/agent"
+	"seedtree/manifests"
 )
 
 // openSource opens the site's mirror of the catalog. The agent and verbs run by
@@ -26,8 +28,26 @@ func (a *app) openSource(c *Config) (*gitsource.Source, error) {
 	cfg.HTTPS.Username, cfg.HTTPS.PasswordFile = h.Username, h.PasswordFile
 	cfg.HTTPS.CAFile, cfg.HTTPS.CertFile, cfg.HTTPS.KeyFile = h.CAFile, h.CertFile, h.KeyFile
 	cfg.HTTPS.Proxy, cfg.HTTPS.ProxyPasswordFile = h.Proxy, h.ProxyPasswordFile
+	cfg.Trust = c.Catalog.Trust
+	cfg.Trust.Applied = c.remembered
 	cfg.Author.Name, cfg.Author.Email = who, who+"@seedtree.invalid"
 	return gitsource.Open(cfg)
+}
+
+// remembered is what this site knows of its past when the mirror of the catalog is
+// lost: the agent's own notes, and the markers on the drives.
+func (c *Config) remembered() []gitsource.Applied {
+	var all []gitsource.Applied
+	// What cannot be read is not known; whoever needs it for more says so.
+	if rev, err := agent.Attempted(c.State); err == nil && rev != "" {
+		all = append(all, gitsource.Applied{Revision: rev, Where: "the state in " + c.State})
+	}
+	for _, tree := range sortedKeys(c.Trees) {
+		if rev := apply.LastApplied(c.Trees[tree], tree, c.Site); rev != "" {
+			all = append(all, gitsource.Applied{Revision: rev, Where: filepath.Join(c.Trees[tree], manifests.MarkerName)})
+		}
+	}
+	return all
 }
 
 // wake makes this site's agent, if one runs, look at what a verb has just

@@ -8,9 +8,23 @@ import (
 	"strings"
 	"time"
 
+	"seedtree/gitsource"
 	"seedtree/internal/agent"
 	"seedtree/manifests"
 )
+
+func (c *Config) setSignatures(v string) (err error) {
+	c.Catalog.Trust.Signatures, err = gitsource.ParseSignatures(v)
+	return err
+}
+
+// validCommitID wants an id that means the same commit for ever.
+func validCommitID(v string) error {
+	if len(v) != 40 || strings.Trim(v, "0123456789abcdef") != "" {
+		return fmt.Errorf("%q: want a full commit id, 40 hexadecimal digits (git rev-parse)", v)
+	}
+	return nil
+}
 
 func (c *Config) setTrees(trees map[string]string) error {
 	for name, dir := range trees {

@@ -139,7 +139,6 @@ func (c *Config) settings() []setting {
 	all = append(all, c.engineSettings()...)
 	for _, key := range []string{
 		"tls", "web.webhookSecretFile", "web.tokenFile", "notify", "notifyFile", "schedule.verify",
-		"catalog.allowedSignersFile", "catalog.signingKeyFile",
 	} {
 		all = append(all, setting{key: key})
 	}
@@ -152,7 +151,11 @@ func (c *Config) catalogSettings() []setting {
 		{key: "catalog.urls", flag: "catalog", common: true, help: "`URL` or path of the catalog repository; repeatable, the first that answers is used", many: c.setURLs, local: absoluteURL},
 		{key: "catalog.branch", help: "the catalog's `branch` (default: main)", one: text(&g.Branch, notEmpty)},
 		{key: "catalog.timeout", help: "deadline of each step over the network, and of each 1 kB/s while a pack moves (default: 1m)", one: c.setTimeout},
-		{key: "catalog.signatures", help: "only `none` in this version", one: onlyNone},
+		{key: "catalog.signatures", help: "which commits must be signed: `none` (the default), head, or all", one: c.setSignatures},
+		{key: "catalog.allowedSignersFile", help: "`file` that says who may sign, as OpenSSH's allowed_signers; principals are admin:WHO and site:NAME", one: path(&g.Trust.AllowedSignersFile), local: absolute},
+		{key: "catalog.signingKeyFile", help: "private key `file` that this site's commits are signed with, SSH or armoured OpenPGP (default: they are not)", one: path(&g.Trust.SigningKeyFile), local: absolute},
+		{key: "catalog.signingPassphraseFile", help: "`file` with that key's passphrase", one: path(&g.Trust.SigningPassphraseFile), local: absolute},
+		{key: "catalog.trustedRevision", help: "full `id` of a commit that needs no signature, nor do those before it; every head must descend from it", one: text(&g.Trust.Revision, validCommitID)},
 		{key: "catalog.ssh.keyFile", help: "private key `file` (default: the running ssh agent's, those in ~/.ssh)", one: path(&g.SSH.KeyFile), local: absolute},
 		{key: "catalog.ssh.passphraseFile", help: "`file` with the key's passphrase", one: path(&g.SSH.PassphraseFile), local: absolute},
 		{key: "catalog.ssh.knownHostsFile", help: "known_hosts `file` (default: ~/.ssh/known_hosts)", one: path(&g.SSH.KnownHostsFile), local: absolute},
@@ -231,13 +234,6 @@ func notEmpty(v string) error {
 		return fmt.Errorf("must not be empty")
 	}
 	return nil
-}
-
-func onlyNone(v string) error {
-	if v == "head" || v == "all" {
-		return fmt.Errorf("%q is not supported by this version: it checks no signatures", v)
-	}
-	return choice(new(string), "none")(v)
 }
 
 func validListen(v string) error {

@@ -52,7 +52,7 @@ process: give it --wait, which goes on until this site is complete.`,
 	f.BoolVar(&flags.wait, "wait", false, "go on until every byte is here")
 	f.DurationVar(&flags.timeout, "timeout", 0, "with --wait: give up after this `duration`")
 	f.StringVar(&flags.allowPrune, "allow-prune", "", "carry out the removals of `REV` although they are more than the limit")
-	f.StringVar(&flags.acceptRewrite, "accept-rewrite", "", "take over a catalog whose history was rewritten; names its head `REV`")
+	f.StringVar(&flags.acceptRewrite, "accept-rewrite", "", "take over a history that was rewritten or set back, as of the commit id `REV`; signatures are checked all the same")
 	return cmd
 }
 
@@ -62,7 +62,11 @@ func (a *app) sync(ctx context.Context, flags syncFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.Close()) }()
-	if flags.acceptRewrite != "" {
+	if rev := flags.acceptRewrite; rev != "" {
+		if strings.Trim(rev, "0123456789abcdef") != "" {
+			// HEAD is where this site stands, and never what the operator has looked at.
+			return fmt.Errorf("--accept-rewrite %s: name the revision by its commit id", rev)
+		}
 		if err := w.src.Accept(ctx, flags.acceptRewrite); err != nil {
 			return err
 		}

@@ -75,6 +75,7 @@ type Agent struct {
 	current  *target // what was last executed; nil before the first pass
 	listings map[string]*manifests.Listing
 	told     string // the revision OnRevision was last told of
+	marked   string // the revision the drives' markers were last told of
 	pushed   pushed
 	built    error // how the last build ended
 }

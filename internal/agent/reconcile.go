@@ -242,10 +242,22 @@ func (a *Agent) watch(ctx context.Context, working string, cancel context.Cancel
 	}
 }
 
+// rememberer is a site that keeps the applied revision with the files, where it
+// outlives the state folder. No stand-in has to.
+type rememberer interface{ Remember(revision string) error }
+
+var _ rememberer = (*apply.Site)(nil)
+
 // conclude remembers how far a revision got.
 func (a *Agent) conclude(rev string, r *apply.Result) error {
 	if r == nil {
 		return nil
+	}
+	if site, ok := a.cfg.Apply.(rememberer); ok && r.Applied && a.marked != rev {
+		if err := site.Remember(rev); err != nil {
+			a.log.Warn("the drives' markers do not know what was applied; it matters only if the state folder is lost", "err", err)
+		}
+		a.marked = rev
 	}
 	return a.remember(func(s *state) {
 		if r.Applied {

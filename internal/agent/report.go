@@ -48,6 +48,7 @@ func (a *Agent) report(ctx context.Context, out *Outcome, failed error, started 
 		failed = errors.Join(failed, fmt.Errorf("last build: %w", a.built))
 	}
 	st.Errors = problems(out, failed)
+	st.Untrusted = untrusted(failed)
 	// Who could not be reached a moment ago is not asked again to wait for.
 	a.publish(ctx, out, st, !errors.Is(failed, gitsource.ErrUnreachable))
 	a.say("pass", out, st)
@@ -128,6 +129,15 @@ func essence(st manifests.Status) string {
 	st.Time, st.Pass, st.DiskFree = time.Time{}, manifests.PassReport{}, nil
 	st.Bytes.Downloaded, st.Bytes.Uploaded, st.Bytes.Reused = 0, 0, 0
 	return string(st.Encode())
+}
+
+// untrusted says what of an error is a head that this site does not trust.
+func untrusted(err error) *manifests.Untrusted {
+	var e *gitsource.UntrustedError
+	if !errors.As(err, &e) {
+		return nil
+	}
+	return &manifests.Untrusted{Revision: e.Revision, Commit: e.Commit, Signer: e.Signer, Rule: e.Rule}
 }
 
 // problems lists everything that is wrong, the most general first. Encode cuts

@@ -82,6 +82,13 @@ func loadState(dir string) (s state, damaged, err error) {
 	return s, nil, nil
 }
 
+// Attempted returns the newest revision that a site fetched, trusted and could
+// read; empty when that is not known.
+func Attempted(stateDir string) (string, error) {
+	s, damaged, err := loadState(stateDir)
+	return s.Attempted, errors.Join(damaged, err)
+}
+
 func (s state) save(dir string) error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
