@@ -68,28 +68,22 @@ func compareFirst(a, b []Entry) int {
 }
 
 // matchRenames pairs what was removed with what was added by Content, each
-// used once, the first with the first.
+// used once: first those that kept their base name, as files that are moved to
+// another directory do, then the first with the first.
 func (d *Diff) matchRenames() {
 	if len(d.Removed) == 0 || len(d.Added) == 0 {
 		return
 	}
-	arrived := make(map[Content][]int) // positions in Added, in order
-	for i, e := range d.Added {
-		if e.Kind == Regular {
-			arrived[e.Content] = append(arrived[e.Content], i)
-		}
-	}
-	taken := make([]bool, len(d.Added))
+	taken, gone := make([]bool, len(d.Added)), make([]int, len(d.Removed)) // gone: where it arrived, from 1
+	d.pair(taken, gone, func(e *Entry) string { return string(e.Path[strings.LastIndexByte(string(e.Path), '/')+1:]) })
+	d.pair(taken, gone, func(*Entry) string { return "" })
 	removed := d.Removed[:0]
-	for _, old := range d.Removed {
-		at := arrived[old.Content]
-		if old.Kind != Regular || len(at) == 0 {
+	for i, old := range d.Removed {
+		if gone[i] == 0 {
 			removed = append(removed, old)
 			continue
 		}
-		d.Renamed = append(d.Renamed, Change{old, d.Added[at[0]]})
-		taken[at[0]] = true
-		arrived[old.Content] = at[1:]
+		d.Renamed = append(d.Renamed, Change{old, d.Added[gone[i]-1]})
 	}
 	d.Removed = removed
 	added := d.Added[:0]
@@ -99,6 +93,32 @@ func (d *Diff) matchRenames() {
 		}
 	}
 	d.Added = added
+}
+
+// pair pairs, in order, what has the same Content and is called the same.
+func (d *Diff) pair(taken []bool, gone []int, name func(*Entry) string) {
+	type likeness struct {
+		content Content
+		name    string
+	}
+	arrived := make(map[likeness][]int) // positions in Added, in order
+	for i := range d.Added {
+		if e := &d.Added[i]; e.Kind == Regular && !taken[i] {
+			k := likeness{e.Content, name(e)}
+			arrived[k] = append(arrived[k], i)
+		}
+	}
+	for i := range d.Removed {
+		old := &d.Removed[i]
+		if old.Kind != Regular || gone[i] != 0 {
+			continue
+		}
+		k := likeness{old.Content, name(old)}
+		if at := arrived[k]; len(at) > 0 {
+			gone[i], taken[at[0]] = at[0]+1, true
+			arrived[k] = at[1:]
+		}
+	}
 }
 
 // Lost counts the removals after which nothing is left: files whose Content

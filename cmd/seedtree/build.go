@@ -26,6 +26,7 @@ type buildReport struct {
 	Parent      string       `json:"parent"`
 	Revision    string       `json:"revision,omitempty"` // "" when nothing was committed
 	Counts      diffCounts   `json:"counts"`
+	Copied      int          `json:"copied"` // of the added ones
 	Changes     []changeLine `json:"changes"`
 	Entries     int          `json:"entries"`
 	Bytes       int64        `json:"bytes"`
@@ -197,6 +198,7 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 		return nil, err
 	}
 	b.note(head, res)
+	b.report.markCopies(previous, res.Diff)
 	if b.report.Suspected, err = suspected(ctx, b.src, head, m, previous, res.Suspects); err != nil {
 		return nil, err
 	}
@@ -283,9 +285,7 @@ func (r *buildReport) write(w io.Writer, dryRun bool) {
 	for _, name := range sortedKeys(r.Warnings) {
 		fmt.Fprintf(w, "warning %s: %s\n", shown(name), r.Warnings[name])
 	}
-	if dryRun {
-		writeLines(w, r.Changes)
-	}
+	r.writeChanges(w, dryRun)
 	switch {
 	case r.Revision != "":
 		fmt.Fprintf(w, "committed %.12s: %s\n", r.Revision, r.Counts)
@@ -293,6 +293,9 @@ func (r *buildReport) write(w io.Writer, dryRun bool) {
 		fmt.Fprintf(w, "would commit: %s\n", r.Counts)
 	default:
 		fmt.Fprintln(w, "nothing changed")
+	}
+	if text := r.beside(); text != "" {
+		fmt.Fprintln(w, text)
 	}
 	fmt.Fprintf(w, "%s entries, %s; hashed %s files, %s in %.1f s\n", comma(r.Entries), bytesText(r.Bytes),
 		comma(r.HashedFiles), bytesText(r.HashedBytes), r.Seconds)

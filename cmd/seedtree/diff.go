@@ -11,7 +11,7 @@ import (
 
 // changeLine is one difference between two listings, as data.
 type changeLine struct {
-	Op    string `json:"op"` // add, change, rename, remove
+	Op    string `json:"op"` // add, copy, change, rename, remove
 	Path  string `json:"path"`
 	From  string `json:"from,omitempty"`
 	Bytes int64  `json:"bytes,omitempty"`
@@ -24,7 +24,7 @@ func (c changeLine) sign() string {
 		return "+"
 	case "change":
 		return "~"
-	case "rename":
+	case "rename", "copy":
 		return ">"
 	}
 	return "-"
@@ -33,9 +33,9 @@ func (c changeLine) sign() string {
 func (c changeLine) String() string {
 	s := c.sign() + " " + shown(c.Path)
 	if c.From != "" {
-		s = c.sign() + " " + shown(c.From) + " -> " + shown(c.Path)
+		s = c.sign() + " " + shown(c.From) + " > " + shown(c.Path)
 	}
-	if c.Bytes > 0 && c.Op != "rename" {
+	if c.Bytes > 0 && c.From == "" {
 		s += "  " + humanize.Bytes(uint64(c.Bytes))
 	}
 	return s

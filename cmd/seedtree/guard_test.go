@@ -79,7 +79,7 @@ func TestUncommitted(t *testing.T) {
 		"edited":                         {"a=1", "a=1 b=2", "a=9", "~ t/a  1 B"},
 		"removed":                        {"a=1 c=3", "a=1 c=3", "a=1", "- t/c  1 B"},
 		"removed, as wanted":             {"a=1 c=3", "a=1", "a=1", ""},
-		"renamed":                        {"a=1", "a=1", "n=1", "> t/a -> t/n"},
+		"renamed":                        {"a=1", "a=1", "n=1", "> t/a > t/n"},
 		"renamed back by hand, as asked": {"b=1", "a=1", "a=1", ""},
 	} {
 		var got []string
