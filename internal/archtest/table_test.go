@@ -44,7 +44,7 @@ func rooms() map[string]room {
 		"internal/e2e":            {floor: 3, mayImport: []string{"internal/testkit", "manifests"}, testsOnly: true},
 		"internal/e2e/containers": {floor: 3, mayImport: []string{"internal/testkit", "manifests"}, testsOnly: true},
 
-		"internal/bench": {floor: 3, mayImport: []string{"manifests", "internal/pieces"}},
+		"internal/bench": {floor: 3, mayImport: []string{"gitsource", "manifests", "internal/pieces"}},
 
 		// A module of its own: not even the build knows it.
 		"internal/pieces/avo": {floor: 0},

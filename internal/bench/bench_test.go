@@ -218,7 +218,7 @@ func TestQuickRun(t *testing.T) {
 	}
 	for _, want := range []string{
 		"### One core's limits", "### A: ", "### B: ", "### C: ", "### D: ", "### Nothing changed in 2,000 files",
-		"### 1,000 files for the first time", "### Ten changed files among 1,000", "| mktorrent 1", "| torrent_tree | ", "| mkbrr | not here: `.ci/fetch-mkbrr` |",
+		"### 1,000 files for the first time", "### Ten changed files among 1,000", "### 500 entries", "| mktorrent 1", "| torrent_tree | ", "| mkbrr | not here: `.ci/fetch-mkbrr` |",
 	} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("no %q in\n%s", want, text)

@@ -21,7 +21,7 @@ import (
 // options is a command line.
 type options struct {
 	dir, write, mkbrr string
-	only              string
+	only, entries     string
 	rounds            int
 	patience          time.Duration
 	keep, quick       bool
@@ -30,11 +30,19 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 && os.Args[1] == gitVerb {
+		if err := catalogCommand(ctx, os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "bench:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	var o options
 	flag.StringVar(&o.dir, "dir", os.TempDir(), "where a folder seedtree-bench with files to measure with is made; 13 GB")
 	flag.StringVar(&o.write, "write", "", "a Markdown `file` whose marked part becomes the result")
 	flag.StringVar(&o.mkbrr, "mkbrr", ".cache/mkbrr", "the mkbrr to measure against, if there is one; else it is looked for in PATH")
-	flag.StringVar(&o.only, "only", "", "measure these only: letters of corpora, and S for scale, such as \"AB\"")
+	flag.StringVar(&o.only, "only", "", "measure these only: letters of corpora, S for scale and G for git at scale, such as \"AB\"")
+	flag.StringVar(&o.entries, "entries", "20000,100000", "sizes of the catalogs for git at scale; 1000000 takes 15 minutes and 15 GB")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often everything runs; medians are reported")
 	flag.DurationVar(&o.patience, "patience", 5*time.Minute, "how long one run may take before it counts as hanging and is left out")
 	flag.BoolVar(&o.keep, "keep", false, "keep the files to measure with: the next run finds them")
@@ -73,6 +81,13 @@ func run(ctx context.Context, o options) error {
 	}
 	if o.only == "" || strings.Contains(o.only, "S") {
 		section, err := l.scale(ctx)
+		if err != nil {
+			return err
+		}
+		text.WriteString(section)
+	}
+	if o.only == "" || strings.Contains(o.only, "G") {
+		section, err := l.catalogs(ctx)
 		if err != nil {
 			return err
 		}
