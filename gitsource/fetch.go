@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
+	"seedtree/internal/durable"
 	"seedtree/internal/pulse"
 )
 
@@ -245,31 +248,52 @@ func (s *Source) checkTip(st *store) error {
 	return broken(ErrDamaged, "revision %s is missing", tip)
 }
 
-// remake throws the mirror's objects away, once a remote is there to replace them.
+// remake fetches everything into a new mirror beside the old one and puts it in the
+// old one's place once it is whole: what can be read of the old one serves until then.
 // Where history stood is kept, so that a remote cannot use the occasion to go back;
-// and until the new objects are in place the state on disk goes on saying damaged.
+// and until the next fetch ends well the state on disk goes on saying damaged.
 func (s *Source) remake(ctx context.Context, cause error) error {
 	s.noteDamage(cause)
-	none := func(map[string]hash) (_, _ []hash, err error) { return nil, nil, nil }
-	in, err := s.receiveAny(ctx, s.lim, none, nil)
+	var heads []hash
+	all := func(refs map[string]hash) (wants, _ []hash, err error) {
+		if heads = nil; !refs[s.cfg.Branch].IsZero() {
+			heads = []hash{refs[s.cfg.Branch]}
+		}
+		return heads, nil, nil
+	}
+	none := func(hash) bool { return false }
+	in, err := s.receiveAny(ctx, s.lim, all, none)
 	if err != nil {
 		return fmt.Errorf("the mirror is damaged and cannot be made anew now: %w", err)
 	}
-	if err := in.Close(); err != nil {
+	defer in.Close()
+	s.log.Warn("the mirror is made anew", "dir", s.cfg.Dir, "cause", s.st.Damaged)
+	if err := in.verify(ctx, heads, none); err != nil {
 		return err
 	}
-	s.log.Warn("the mirror is made anew", "dir", s.cfg.Dir, "cause", s.st.Damaged)
+	beside := s.path(besideName)
+	if err := errors.Join(os.RemoveAll(beside), initGitDir(beside, s.cfg.Branch), in.install(beside)); err != nil {
+		return fmt.Errorf("make the mirror anew: %w", err)
+	}
 	if err := s.closeStore(); err != nil {
 		s.log.Warn("close the mirror's packs", "err", err)
 	}
-	if err := os.RemoveAll(s.path(gitName)); err != nil {
+	if err := swapDirs(s.path(gitName), beside, s.path(replacedName)); err != nil {
 		return fmt.Errorf("make the mirror anew: %w", err)
-	}
-	if err := initGitDir(s.path(gitName), s.cfg.Branch); err != nil {
-		return err
 	}
 	s.st.Damaged, s.remade = "", true
 	return nil
+}
+
+// swapDirs puts a directory in another's place, which is moved aside and removed.
+func swapDirs(place, next, aside string) error {
+	if err := os.RemoveAll(aside); err != nil {
+		return err
+	}
+	if err := os.Rename(place, aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return errors.Join(os.Rename(next, place), durable.SyncDir(filepath.Dir(place)), os.RemoveAll(aside))
 }
 
 // Head returns the revision fetched last, from the mirror alone.

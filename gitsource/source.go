@@ -149,7 +149,7 @@ func (s *Source) sweep() {
 	if free, err := s.flock.TryLock(); err != nil || !free {
 		return
 	}
-	err := s.sweepBatches()
+	err := errors.Join(s.sweepBatches(), os.RemoveAll(s.path(besideName)), os.RemoveAll(s.path(replacedName)))
 	temps, globErr := filepath.Glob(filepath.Join(s.cfg.Dir, ".*.tmp"))
 	for _, name := range temps {
 		err = errors.Join(err, os.Remove(name))
@@ -164,6 +164,8 @@ const (
 	lockName     = "mirror.lock"
 	stateName    = "mirror.json"
 	gitName      = "catalog.git"
+	besideName   = "catalog.new.git" // will take its place
+	replacedName = "catalog.old.git" // had it
 	incomingName = "incoming"
 	batchesName  = "batches"
 )
