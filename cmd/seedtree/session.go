@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
+	"time"
 
 	"seedtree/apply"
 	"seedtree/gitsource"
@@ -59,7 +62,10 @@ func (a *app) wake(c *Config) {
 }
 
 // attempts bounds how often a commit is rebuilt on a head that keeps moving.
-const attempts = 5
+const attempts = 6
+
+// firstPause is half of what the first wait may be.
+const firstPause = 100 * time.Millisecond
 
 // change makes a commit on top of a head. Nil without an error means that
 // there is nothing to change.
@@ -77,7 +83,10 @@ func commitWith(ctx context.Context, src *gitsource.Source,
 	commit func(context.Context, *gitsource.Revision, gitsource.Commit) (*gitsource.Revision, error), make change,
 ) (*gitsource.Revision, error) {
 	var moved error
-	for range attempts {
+	for try := range attempts {
+		if err := backOff(ctx, try); err != nil {
+			return nil, err
+		}
 		head, err := src.Fetch(ctx)
 		if err != nil {
 			return nil, err
@@ -97,5 +106,19 @@ func commitWith(ctx context.Context, src *gitsource.Source,
 			return next, moved
 		}
 	}
-	return nil, moved
+	return nil, fmt.Errorf("others commit faster, %d times in a row: %w", attempts, moved)
+}
+
+// backOff waits before another try, longer each time and for a random while, so
+// that those who met once do not meet again.
+func backOff(ctx context.Context, try int) error {
+	if try == 0 {
+		return nil
+	}
+	select {
+	case <-time.After(rand.N(firstPause << try)):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -109,14 +109,28 @@ func TestStatusRefusedIsOneWarning(t *testing.T) {
 	}
 	cfg, said := c.config(&stepSite{})
 	cfg.ReportStatus = true
+	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	cfg.Clock = func() time.Time { return now }
 	a := newAgent(t, cfg)
-	for range 3 {
-		if _, err := a.Reconcile(t.Context()); err != nil {
-			t.Fatal(err)
+	passes := func(n int) {
+		t.Helper()
+		for range n {
+			now = now.Add(11 * time.Minute)
+			if _, err := a.Reconcile(t.Context()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
+	passes(12) // it asks again now and then, and says nothing
 	if n := strings.Count(said.String(), "may not report"); n != 1 {
 		t.Errorf("said %d times:\n%s", n, said)
+	}
+	if err := os.Remove(hook); err != nil {
+		t.Fatal(err)
+	}
+	passes(3)
+	if all, err := c.src.Statuses(t.Context()); err != nil || len(all) != 1 || !strings.Contains(said.String(), "again") {
+		t.Errorf("after it was allowed: %v, %v\n%s", all, err, said)
 	}
 }
 

@@ -17,6 +17,9 @@ import (
 // heartbeat is how old the published status may grow while nothing changes.
 const heartbeat = 6 * time.Hour
 
+// refusedAgain is when a site that may not report asks again: permissions change.
+const refusedAgain = 30 * time.Minute
+
 // pushed is what the fleet was last told.
 type pushed struct {
 	what    string // the status without what changes by itself
@@ -106,13 +109,20 @@ func (a *Agent) publish(ctx context.Context, out *Outcome, st manifests.Status, 
 // push publishes the status when something changed, or as a sign of life.
 func (a *Agent) push(ctx context.Context, st manifests.Status) {
 	what := essence(st)
-	due := st.Time.Sub(a.pushed.at) >= heartbeat || st.Time.Before(a.pushed.at)
+	wait := heartbeat
+	if a.pushed.refused {
+		wait = refusedAgain
+	}
+	due := st.Time.Sub(a.pushed.at) >= wait || st.Time.Before(a.pushed.at)
 	if !due && (what == a.pushed.what || a.pushed.refused) {
 		return
 	}
 	err := a.cfg.Source.PushStatus(ctx, a.cfg.Site, st.Encode())
 	switch {
 	case err == nil:
+		if a.pushed.refused {
+			a.log.Info("this site may report its status to the catalog again")
+		}
 		a.pushed = pushed{what: what, at: st.Time}
 	case errors.Is(err, gitsource.ErrRefused), errors.Is(err, gitsource.ErrAuth):
 		if !a.pushed.refused {
