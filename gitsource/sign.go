@@ -193,6 +193,15 @@ func (s *Source) signingKey() (*signature.Key, error) {
 	if t.SigningKeyFile == "" {
 		return nil, nil
 	}
+	f, err := os.Open(t.SigningKeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	err = checkPrivate(f)
+	_ = f.Close()
+	if err != nil {
+		return nil, fmt.Errorf("signing key %w", err)
+	}
 	data, err := readKeyText(t.SigningKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("signing key: %w", err)

@@ -51,6 +51,7 @@ func TestOpenPGPCommits(t *testing.T) {
 	gpg("--quick-generate-key", "Ada <ada@example.org>", "ed25519", "sign,cert", "never")
 	gpg("--armor", "--output", c.key("pgp.asc"), "--export")
 	gpg("--armor", "--output", c.key("pgp"), "--export-secret-keys")
+	must(t, os.Chmod(c.key("pgp"), 0o600))
 	must(t, os.WriteFile(c.allowed, []byte("admin:ada openpgp pgp.asc\n"), 0o644))
 
 	wrapper := filepath.Join(c.dir, "gpg") // git passes no home of its own
@@ -103,6 +104,11 @@ func TestUnsignable(t *testing.T) {
 	}
 	s := c.open(SignedAll, "oslo")
 	must(t, s.CanCommit(fetched(t, s), false))
+	must(t, os.Chmod(c.key("oslo"), 0o644))
+	if err := s.CanCommit(fetched(t, s), false); err == nil || !strings.Contains(err.Error(), c.key("oslo")) {
+		t.Errorf("a key that others can read: %v", err)
+	}
+	must(t, os.Chmod(c.allowed, 0o600))
 	s.cfg.Trust.SigningKeyFile = c.allowed
 	if err := s.CanCommit(fetched(t, s), false); err == nil || !strings.Contains(err.Error(), c.allowed) {
 		t.Errorf("no key: %v", err)
