@@ -184,6 +184,16 @@ func TestStricter(t *testing.T) {
 	c.takes(id)
 	c.site.cfg.Trust.Signatures = SignedHead
 	c.refuses(id, "not signed")
+	// Nor is a commit of its own trusted for being its own, if it was made laxly.
+	id = c.commit("ada", nil)
+	c.push()
+	c.takes(id)
+	c.site.cfg.Trust.Signatures = NoSignatures
+	own := publish(t, c.site, fetched(t, c.site), Commit{Put: some(t, 2)[1:]})
+	c.site.cfg.Trust.Signatures = SignedHead
+	if _, err := c.site.Fetch(t.Context()); !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), own.ID()[:12]+": not signed") {
+		t.Errorf("its own unsigned commit: %v", err)
+	}
 }
 
 // Dates: a key that ran out cannot date a commit back behind one that is there, a key
@@ -246,4 +256,21 @@ func TestSignersFile(t *testing.T) {
 			t.Error("opened without a file")
 		}
 	})
+}
+
+// What was accepted is not looked at again, also when a merge leads back to before it.
+func TestMergeOfAnOldBranch(t *testing.T) {
+	t.Parallel()
+	c := newCourt(t, SignedAll)
+	first := c.commit("", map[string]string{manifestName: courtManifest("oslo")})
+	trusted := c.commit("ada", nil)
+	c.site.cfg.Trust.Revision = trusted
+	c.push()
+	c.takes(trusted)
+	git(t, c.work, "checkout", "-q", "-B", "side", first)
+	side := c.commit("ada", map[string]string{"torrents/photos/a.empty": "x"})
+	git(t, c.work, "checkout", "-q", "main")
+	id := c.git("ada", "merge", "-q", "--no-ff", "-m", "Take it", side)
+	c.push()
+	c.takes(id)
 }
