@@ -8,6 +8,7 @@ import (
 
 	"seedtree/apply"
 	"seedtree/gitsource"
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -213,7 +214,9 @@ func (a *Agent) execute(ctx context.Context, t *target, plan *apply.Plan, watch 
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watcher sync.WaitGroup
-	watcher.Go(func() { a.watch(ctx, t.revision.ID(), cancel) })
+	// Its fetches, with every trigger, are no sign that the work itself gets on.
+	beside := pulse.With(ctx, func() {})
+	watcher.Go(func() { a.watch(beside, t.revision.ID(), cancel) })
 	result, err := a.cfg.Apply.Execute(ctx, t.desired, plan)
 	superseded := errors.Is(context.Cause(ctx), errSuperseded)
 	cancel(nil)
