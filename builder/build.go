@@ -40,6 +40,11 @@ func Build(ctx context.Context, o Options) (*Result, error) {
 			return nil, err
 		}
 	}
+	for _, m := range b.found.mounts {
+		if err := m.still(); err != nil {
+			return nil, err
+		}
+	}
 	return b.result()
 }
 
@@ -125,15 +130,20 @@ func (b *build) close() {
 
 // scan walks all sources and takes over from the previous listing what it can.
 func (b *build) scan(ctx context.Context) error {
+	mounts := make(map[manifests.Key]bool, len(b.Mounts))
+	for _, k := range b.Mounts {
+		mounts[k] = true
+	}
 	for _, src := range b.sources {
 		s := &scan{
 			src: src, previous: b.Previous, reread: b.reread, began: b.began.UnixNano(),
-			seen: func(n int) { b.counts.seen.Add(int64(n)) },
+			seen: func(n int) { b.counts.seen.Add(int64(n)) }, mounts: mounts,
 		}
 		if err := s.run(ctx, treeRules(b.Manifest.Trees[src.tree].Ignore), &b.found); err != nil {
 			return err
 		}
 	}
+	b.hideMounts()
 	b.chmod()
 	return nil
 }

@@ -47,8 +47,11 @@ type Options struct {
 	// Rehash reads every file, whatever the listing says, and compares: see
 	// Suspect. Accept names files, directories or trees (an empty path) whose
 	// bytes are meant: they are read, and listed as they are.
-	Rehash        bool
-	Accept        []manifests.Key
+	Rehash bool
+	Accept []manifests.Key
+	// Mounts are the Result.Mounts of the last build: where drives were mounted
+	// inside the sources. One that is not mounted now keeps its entries.
+	Mounts        []manifests.Key
 	AllowRemovals bool // somebody looked at the removals and wants them
 	Workers       int  // that hash; 0: all cores
 	Pool          *pieces.Pool
@@ -77,6 +80,9 @@ type Result struct {
 	Warnings []Skip
 	// Failed could not be read. What Previous says of them is kept.
 	Failed []Failure
+	// Mounts are the folders that are other file systems: Options.Mounts of the
+	// next build.
+	Mounts []manifests.Key
 	// Suspects look rotten. What Previous says of them is kept.
 	Suspects []Suspect
 

@@ -71,7 +71,7 @@ func (b *build) result() (*Result, error) {
 		HashedFiles: int(b.counts.files.Load()), HashedBytes: b.counts.bytes.Load(), BytesTotal: next.Bytes(),
 		ResumedFiles: b.resumedFiles, ResumedBytes: b.resumedBytes,
 	}
-	r.Suspects = b.suspects
+	r.Suspects, r.Mounts = b.suspects, b.mountPoints()
 	slices.SortFunc(r.Suspects, func(x, y Suspect) int { return x.Entry.Key().Compare(y.Entry.Key()) })
 	slices.SortFunc(r.Failed, func(x, y Failure) int { return x.Key.Compare(y.Key) })
 	slices.SortFunc(r.Skipped, func(x, y Skip) int { return x.Key.Compare(y.Key) })

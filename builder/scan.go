@@ -67,6 +67,7 @@ type findings struct {
 	hidden  []manifests.Key // could not be looked into: what was listed there stays
 	skipped []Skip
 	failed  []Failure
+	mounts  []mount
 	// newest is the latest change time seen on each device that is not in our
 	// own future: that late it is there, at least.
 	newest map[uint64]int64
@@ -80,6 +81,7 @@ func (f *findings) merge(o *findings) {
 	f.hidden = append(f.hidden, o.hidden...)
 	f.skipped = append(f.skipped, o.skipped...)
 	f.failed = append(f.failed, o.failed...)
+	f.mounts = append(f.mounts, o.mounts...)
 	if f.newest == nil {
 		f.newest = map[uint64]int64{}
 	}
@@ -97,7 +99,8 @@ type scan struct {
 	began    int64                       // by our clock, in nanoseconds since 1970
 	seen     func(int)                   // called with how many entries were found, by any scanner
 	// leave names places to leave out with all below them. nil: none.
-	leave func(path string) bool
+	leave  func(path string) bool
+	mounts map[manifests.Key]bool // were mount points at the last build
 
 	mu   sync.Mutex
 	wake sync.Cond
@@ -112,7 +115,7 @@ type place struct {
 	in    *place // nil for the root
 	name  string
 	path  string     // "" or with a slash at its end
-	stat  dirat.Stat // as seen from above
+	stat  dirat.Stat // as seen from above, then from inside
 	rules *rules
 	// The entries of the previous listing below here are from <= i < to.
 	from, to int

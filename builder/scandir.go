@@ -45,16 +45,20 @@ func (w *scanner) run() {
 func (w *scanner) read() *dirat.Dir {
 	p := w.at
 	dir, err := w.enter(p)
-	if err == nil && p.in != nil {
+	if err == nil {
 		var now dirat.Stat
-		if now, err = dir.Stat(); err == nil && !now.Same(&p.stat) {
+		if now, err = dir.Stat(); err == nil && p.in != nil && !now.Same(&p.stat) {
 			err = fmt.Errorf("%w: another directory took its place", pieces.ErrChanged)
 		}
+		p.stat = now
 	}
 	if err == nil {
 		err = dir.Read(&w.names)
 	}
 	if err == nil {
+		if p.in != nil {
+			w.mounted(p)
+		}
 		return dir
 	}
 	if p.in == nil {

@@ -40,6 +40,7 @@ type buildReport struct {
 	Failed       map[string]string `json:"failed,omitempty"`
 	Suspected    []suspectFile     `json:"suspected,omitempty"`
 	Seconds      float64           `json:"seconds"`
+	drives       bool              // that are not mounted are among the failed
 }
 
 func (a *app) buildCommand() *cobra.Command {
@@ -120,6 +121,7 @@ type build struct {
 	store    func([]byte) (builder.Ref, error) // takes .torrents as they are made
 	journal  *builder.Journal
 	hashed   builder.Progress // how far it came
+	mounts   []manifests.Key  // where drives are mounted in the sources
 	report   buildReport
 }
 
@@ -183,10 +185,14 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 	if err != nil {
 		return nil, err
 	}
+	mounts, err := loadMounts(b.state)
+	if err != nil {
+		return nil, err
+	}
 	res, err := builder.Build(ctx, builder.Options{
 		Site: b.site, Trees: b.trees, Manifest: m, Previous: previous, Metainfo: head.Metainfo,
 		Rehash: b.flags.rehash, AllowRemovals: b.flags.allowRemovals, Progress: b.progressed, Store: b.store,
-		Journal: b.journal, Accept: accept,
+		Journal: b.journal, Accept: accept, Mounts: mounts,
 	})
 	if res != nil {
 		// Before the limit: what it would advise is to undo the others' work.
@@ -198,6 +204,7 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 		return nil, err
 	}
 	b.note(head, res)
+	b.mounts = res.Mounts
 	b.report.markCopies(previous, res.Diff)
 	if b.report.Suspected, err = suspected(ctx, b.src, head, m, previous, res.Suspects); err != nil {
 		return nil, err
@@ -235,6 +242,7 @@ func (b *build) note(head *gitsource.Revision, res *builder.Result) {
 	}
 	for _, f := range res.Failed {
 		b.report.Failed[f.Key.String()] = f.Err.Error()
+		b.report.drives = b.report.drives || errors.Is(f, builder.ErrUnmounted) || errors.Is(f, builder.ErrEmptyMount)
 	}
 }
 
@@ -275,7 +283,11 @@ func (r *buildReport) failed() error {
 	if len(r.Failed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %s could not be read and keep their previous entries%s", errPartial, comma(len(r.Failed)), named(r.Failed))
+	err := fmt.Errorf("%w: %s could not be read and keep their previous entries%s", errPartial, comma(len(r.Failed)), named(r.Failed))
+	if r.drives {
+		return withHint(err, "mount the drive; if it is gone for good: remove its folder, or look at seedtree build --dry-run --allow-removals, then build without --dry-run")
+	}
+	return err
 }
 
 func (r *buildReport) write(w io.Writer, dryRun bool) {

@@ -185,4 +185,7 @@ func (b *build) remember() {
 	if err := agent.SetBuilt(b.state, rev); err != nil {
 		b.log.Warn("the next build will not know what this one committed", "err", err)
 	}
+	if err := saveMounts(b.state, b.mounts); err != nil {
+		b.log.Warn("the next build will not notice drives that are not mounted inside the source", "err", err)
+	}
 }
