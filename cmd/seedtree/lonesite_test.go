@@ -13,7 +13,14 @@ type loneSite struct{ dir, config, state string }
 
 func newLoneSite(t *testing.T) *loneSite {
 	t.Helper()
-	s := &loneSite{dir: t.TempDir()}
+	dir := t.TempDir()
+	return newLoneSiteIn(t, dir, filepath.Join(dir, "catalog.git"))
+}
+
+// newLoneSiteIn is newLoneSite in a given folder and with a catalog anywhere.
+func newLoneSiteIn(t *testing.T, dir, catalog string, flags ...string) *loneSite {
+	t.Helper()
+	s := &loneSite{dir: dir}
 	s.config, s.state = filepath.Join(s.dir, "config.yaml"), filepath.Join(s.dir, "state")
 	ports, err := freePorts(1)
 	if err != nil {
@@ -26,9 +33,11 @@ func newLoneSite(t *testing.T) *loneSite {
 	if err := os.WriteFile(filepath.Join(tree, "a.jpg"), []byte("this is a photo"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.run(t, "init", "--config", s.config, "--site", "oslo", "--catalog", filepath.Join(s.dir, "catalog.git"),
-		"--tree", "photos="+tree, "--state", s.state, "--engine-embedded-listen", ports[0],
-		"--schedule-sync", "@every 24h", "--schedule-build", "never")
+	s.run(t, append([]string{
+		"init", "--config", s.config, "--site", "oslo", "--catalog", catalog,
+		"--tree", "photos=" + tree, "--state", s.state, "--engine-embedded-listen", ports[0],
+		"--schedule-sync", "@every 24h", "--schedule-build", "never",
+	}, flags...)...)
 	s.run(t, "build", "--config", s.config)
 	return s
 }
