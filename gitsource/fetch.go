@@ -159,10 +159,7 @@ func (s *Source) receive(ctx context.Context, r remote, lim limits, choose choos
 	if err := os.RemoveAll(s.path(incomingName)); err != nil {
 		return nil, err
 	}
-	in, err := newIncoming(s.path(incomingName), lim)
-	if err != nil {
-		return nil, err
-	}
+	in := lateIncoming(s.path(incomingName), lim)
 	in.beat = pulse.Of(ctx)
 	if err := r.fetch(ctx, choose, have, in); err != nil {
 		_ = in.Close()

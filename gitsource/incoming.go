@@ -30,36 +30,53 @@ func defaultLimits() limits {
 // incoming is a scratch git directory for one pack. What is in it is no part of
 // the mirror until install, so a crash leaves nothing but a folder to remove.
 type incoming struct {
-	dir   string
-	lim   limits
-	pack  *os.File
-	count int    // objects in a pack of our own
-	own   bool   // made here, from objects that were read and checked
-	name  string // of the pack once it is indexed, without suffix; "" if none came
-	beat  func() // tells whoever watches that indexing gets on
+	parent string
+	dir    string // "" until something comes
+	lim    limits
+	pack   *os.File
+	count  int    // objects in a pack of our own
+	own    bool   // made here, from objects that were read and checked
+	name   string // of the pack once it is indexed, without suffix; "" if none came
+	beat   func() // tells whoever watches that indexing gets on
 }
 
 func newIncoming(parent string, lim limits) (*incoming, error) {
-	if err := os.MkdirAll(parent, 0o777); err != nil {
-		return nil, err
+	in := lateIncoming(parent, lim)
+	return in, in.begin()
+}
+
+// lateIncoming is a scratch directory that is made when something comes: most
+// looks at a remote find nothing new, and then nothing is written.
+func lateIncoming(parent string, lim limits) *incoming {
+	return &incoming{parent: parent, lim: lim, beat: func() {}}
+}
+
+// begin makes the directory, unless it is there.
+func (in *incoming) begin() error {
+	if in.pack != nil {
+		return nil
 	}
-	dir, err := os.MkdirTemp(parent, "pack-*.git")
+	err := os.MkdirAll(in.parent, 0o777)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	in := &incoming{dir: dir, lim: lim, beat: func() {}}
-	if err := os.MkdirAll(filepath.Join(dir, "objects", "pack"), 0o777); err != nil {
-		return nil, errors.Join(err, in.Close())
+	if in.dir, err = os.MkdirTemp(in.parent, "pack-*.git"); err != nil {
+		return err
 	}
-	in.pack, err = os.Create(filepath.Join(dir, "objects", "pack", "incoming"))
-	if err != nil {
-		return nil, errors.Join(err, in.Close())
+	if err := os.MkdirAll(filepath.Join(in.dir, "objects", "pack"), 0o777); err != nil {
+		return errors.Join(err, in.Close())
 	}
-	return in, nil
+	if in.pack, err = os.Create(filepath.Join(in.dir, "objects", "pack", "incoming")); err != nil {
+		return errors.Join(err, in.Close())
+	}
+	return nil
 }
 
 // Close removes the scratch directory.
 func (in *incoming) Close() error {
+	if in.dir == "" {
+		return nil
+	}
 	var err error
 	if in.pack != nil {
 		err = in.pack.Close()
@@ -68,8 +85,9 @@ func (in *incoming) Close() error {
 }
 
 // writer takes the raw pack of a remote.
-func (in *incoming) writer() io.Writer {
-	return &limitWriter{in.pack, in.lim.pack, fmt.Errorf("the remote's pack: %w: more than %d bytes", ErrTooLarge, in.lim.pack)}
+func (in *incoming) writer() (io.Writer, error) {
+	err := in.begin()
+	return &limitWriter{in.pack, in.lim.pack, fmt.Errorf("the remote's pack: %w: more than %d bytes", ErrTooLarge, in.lim.pack)}, err
 }
 
 // base is the path of the indexed pack without its suffix.
@@ -124,6 +142,9 @@ func parsePack(f io.ReadSeeker) (sum hash, index *packIndex, err error) {
 // build fills the scratch directory with a pack of our own making: the objects
 // that fill adds.
 func (in *incoming) build(fill func(*packWriter) error) error {
+	if err := in.begin(); err != nil {
+		return err
+	}
 	p, err := newPackWriter(in.pack)
 	if err != nil {
 		return err
@@ -261,6 +282,9 @@ func (p *prefix) deltaTarget() int64 {
 
 // reset empties the scratch directory for another try.
 func (in *incoming) reset() error {
+	if in.pack == nil {
+		return nil
+	}
 	if _, err := in.pack.Seek(0, io.SeekStart); err != nil {
 		return err
 	}

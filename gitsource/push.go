@@ -74,10 +74,7 @@ func (e *unsureError) Unwrap() error { return e.err }
 
 // remoteHead asks where a reference stands.
 func (s *Source) remoteHead(ctx context.Context, r remote, ref string) (id hash, err error) {
-	in, err := newIncoming(s.path(incomingName), s.lim)
-	if err != nil {
-		return id, err
-	}
+	in := lateIncoming(s.path(incomingName), s.lim)
 	defer in.Close()
 	err = r.fetch(ctx, func(heads map[string]hash) (_, _ []hash, err error) {
 		id = heads[ref[len(headRef("")):]]

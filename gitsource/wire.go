@@ -147,7 +147,11 @@ func (w *wire) fetch(ctx context.Context, choose chooser, _ func(hash) bool, in 
 	if banded {
 		pack = &band{r: answer, words: io.Discard, alive: w.patience(p)}
 	}
-	if _, err := io.Copy(in.writer(), pack); err != nil {
+	to, err := in.writer()
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(to, pack); err != nil {
 		return classify(ctx, fmt.Errorf("receive objects: %w", err))
 	}
 	_ = p.Close() // what follows is our own work, and may take long
