@@ -134,19 +134,13 @@ func forget([]byte) (builder.Ref, error) { return builder.Ref{1}, nil }
 
 func (b *build) run(ctx context.Context) error {
 	begun := time.Now()
-	batch, err := b.src.Batch(ctx)
-	if err != nil {
-		return err
-	}
+	batch := &lazyBatch{src: b.src}
 	defer batch.Close()
 	if !b.flags.dryRun {
-		b.store = func(data []byte) (builder.Ref, error) {
-			id, err := batch.Blob(data)
-			return builder.Ref(id), err
-		}
+		b.store = func(data []byte) (builder.Ref, error) { return batch.store(ctx, data) }
 	}
 	b.journal = builder.OpenJournal(b.journalPath(), b.site, b.trees)
-	next, err := commitWith(ctx, b.src, batch.Commit, b.onto)
+	next, err := commitWith(ctx, b.src, batch.commit, b.onto)
 	b.settle(err == nil && (b.flags.rehash || !b.flags.dryRun))
 	if err != nil {
 		return err
@@ -288,30 +282,4 @@ func (r *buildReport) failed() error {
 		return withHint(err, "mount the drive; if it is gone for good: remove its folder, or look at seedtree build --dry-run --allow-removals, then build without --dry-run")
 	}
 	return err
-}
-
-func (r *buildReport) write(w io.Writer, dryRun bool) {
-	for _, name := range sortedKeys(r.Skipped) {
-		fmt.Fprintf(w, "skipped %s: %s\n", shown(name), r.Skipped[name])
-	}
-	for _, name := range sortedKeys(r.Warnings) {
-		fmt.Fprintf(w, "warning %s: %s\n", shown(name), r.Warnings[name])
-	}
-	r.writeChanges(w, dryRun)
-	switch {
-	case r.Revision != "":
-		fmt.Fprintf(w, "committed %.12s: %s\n", r.Revision, r.Counts)
-	case r.Counts.total() > 0:
-		fmt.Fprintf(w, "would commit: %s\n", r.Counts)
-	default:
-		fmt.Fprintln(w, "nothing changed")
-	}
-	if text := r.beside(); text != "" {
-		fmt.Fprintln(w, text)
-	}
-	fmt.Fprintf(w, "%s entries, %s; hashed %s files, %s in %.1f s\n", comma(r.Entries), bytesText(r.Bytes),
-		comma(r.HashedFiles), bytesText(r.HashedBytes), r.Seconds)
-	if r.ResumedBytes > 0 {
-		fmt.Fprintf(w, "an interrupted build had hashed %s files, %s already\n", comma(r.ResumedFiles), bytesText(r.ResumedBytes))
-	}
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"seedtree/manifests"
 )
 
-// maxBuiltLines is how many changes a build that commits lists for people.
+// maxBuiltLines is how many changes a build that commits lists for people, and how many
+// skipped places and warnings each.
 const maxBuiltLines = 20
 
 // markCopies tells added files whose bytes were listed elsewhere before, and
@@ -27,14 +29,63 @@ func (r *buildReport) markCopies(previous *manifests.Listing, d manifests.Diff) 
 	}
 }
 
-// writeChanges lists the changes: all of them for who asked what would be done.
-func (r *buildReport) writeChanges(w io.Writer, all bool) {
-	for i, c := range r.Changes {
-		if i == maxBuiltLines && !all {
-			fmt.Fprintf(w, "and %s more (-o json lists all)\n", comma(len(r.Changes)-i))
+// counted is the counts with the copies among what was added.
+func (r *buildReport) counted() string {
+	text := r.Counts.String()
+	if r.Copied == 0 {
+		return text
+	}
+	copies := "1 a copy"
+	if r.Copied > 1 {
+		copies = comma(r.Copied) + " copies"
+	}
+	return strings.Replace(text, " added", " added ("+copies+")", 1)
+}
+
+// write tells people what was done: what needs a look first, the sum last. All
+// says that they asked to see everything.
+func (r *buildReport) write(w io.Writer, all bool) {
+	most := maxBuiltLines
+	if all {
+		most = math.MaxInt
+	}
+	for _, group := range []struct {
+		what string
+		of   map[string]string
+	}{{"skipped", r.Skipped}, {"warning", r.Warnings}} {
+		var lines []string
+		for _, name := range sortedKeys(group.of) {
+			lines = append(lines, group.what+" "+shown(name)+": "+group.of[name])
+		}
+		writeSome(w, lines, most, group.what+" ")
+	}
+	writeSome(w, r.Changes, most, "")
+	switch {
+	case r.Revision != "":
+		fmt.Fprintf(w, "committed %.12s: %s\n", r.Revision, r.counted())
+	case r.Counts.total() > 0:
+		fmt.Fprintf(w, "would commit: %s\n", r.counted())
+	default:
+		fmt.Fprintln(w, "nothing changed")
+	}
+	if text := r.beside(); text != "" {
+		fmt.Fprintln(w, text)
+	}
+	fmt.Fprintf(w, "%s, %s; hashed %s, %s in %.1f s\n", entries(r.Entries), bytesText(r.Bytes),
+		files(r.HashedFiles), bytesText(r.HashedBytes), r.Seconds)
+	if r.ResumedBytes > 0 {
+		fmt.Fprintf(w, "an interrupted build had hashed %s, %s already\n", files(r.ResumedFiles), bytesText(r.ResumedBytes))
+	}
+}
+
+// writeSome lists the first of many lines and counts the others.
+func writeSome[T any](w io.Writer, lines []T, most int, prefix string) {
+	for i, l := range lines {
+		if i == most {
+			fmt.Fprintf(w, "%s... and %s more (-o json lists all)\n", prefix, comma(len(lines)-i))
 			return
 		}
-		fmt.Fprintln(w, c)
+		fmt.Fprintln(w, l)
 	}
 }
 
@@ -45,7 +96,6 @@ func (r *buildReport) beside() string {
 		n    int
 		what string
 	}{
-		{r.Copied, "of the added are copies"},
 		{len(r.Skipped), "skipped"},
 		{len(r.Failed), "failed"},
 		{len(r.Suspected), "suspected of rot"},
