@@ -30,8 +30,10 @@ func TestMedian(t *testing.T) {
 // slower in the middle, twice as fast stays twice as fast.
 func TestRatioIsPaired(t *testing.T) {
 	runs := func(ms ...int) (out []sample) {
-		for _, m := range ms {
-			out = append(out, sample{wall: time.Duration(m) * time.Millisecond})
+		for i, m := range ms {
+			if m > 0 { // it did not hang
+				out = append(out, sample{wall: time.Duration(m) * time.Millisecond, round: i})
+			}
 		}
 		return out
 	}
@@ -40,6 +42,12 @@ func TestRatioIsPaired(t *testing.T) {
 	}
 	if got := ratio(runs(10), runs(20, 60), wall); got != 0.5 { // who ran once
 		t.Errorf("got %v, want 0.5", got)
+	}
+	if got := ratio(runs(10, 0, 30), runs(20, 20, 60), wall); got != 0.5 { // who hung once
+		t.Errorf("got %v, want 0.5", got)
+	}
+	if got := difference(runs(0, 50, 30), runs(20, 20, 20)); len(got) != 2 || wall(got[0]) != 0.03 || wall(got[1]) != 0.01 {
+		t.Errorf("got %v", got)
 	}
 }
 
@@ -53,7 +61,7 @@ func TestTable(t *testing.T) {
 // Who is missing, or sampled, is told as such and not compared as if not.
 func TestCorpusTable(t *testing.T) {
 	c := corpora(true)[1]
-	fast, slow := sample{time.Second, time.Second, 1 << 40}, sample{4 * time.Second, 2 * time.Second, 1}
+	fast, slow := sample{time.Second, time.Second, 1 << 40, 0}, sample{4 * time.Second, 2 * time.Second, 1, 0}
 	got := c.table([]competitor{
 		{name: "ours"},
 		{name: rival, version: "1.2"},

@@ -62,7 +62,7 @@ func (l *lab) competitors(ctx context.Context) []competitor {
 			return exec.CommandContext(ctx, filepath.Join(l.bin, "torrent_tree"), "-q", j.dir, j.out, announce), nil
 		}},
 		foreign(ctx, competitor{name: rival, command: l.mkbrrCommand, missing: ".ci/fetch-mkbrr"}, l.mkbrrPath(), "version"),
-		foreign(ctx, competitor{name: "mktorrent", command: mktorrent, missing: "apt-get install mktorrent"}, "mktorrent", "-h"),
+		foreign(ctx, competitor{name: "mktorrent", command: mktorrent, sample: 1000, missing: "apt-get install mktorrent"}, "mktorrent", "-h"),
 		foreign(ctx, competitor{name: "transmission-create", command: transmissionCreate, sample: 10, missing: "apt-get install transmission-cli"},
 			"transmission-create", "--version"),
 		competitor{name: "torrenttools", missing: "not measured: Debian has no package of it"},

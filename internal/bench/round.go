@@ -15,11 +15,13 @@ import (
 type sample struct {
 	wall, cpu time.Duration
 	peak      int64 // bytes of the largest process
+	round     int
 }
 
 // times scales a run over some files to one over all of them.
 func (s sample) times(n float64) sample {
-	return sample{time.Duration(float64(s.wall) * n), time.Duration(float64(s.cpu) * n), s.peak}
+	s.wall, s.cpu = time.Duration(float64(s.wall)*n), time.Duration(float64(s.cpu)*n)
+	return s
 }
 
 // measure runs a command to its end. It must succeed.
@@ -92,6 +94,7 @@ func (l *lab) alternate(ctx context.Context, title string, all []contender) (map
 			if c.scale > 0 {
 				s = s.times(c.scale)
 			}
+			s.round = round
 			got[c.name] = append(got[c.name], s)
 		}
 	}
@@ -136,13 +139,38 @@ func medianOf(samples []sample, what func(sample) float64) float64 {
 	return median(list)
 }
 
-// ratio is the median of the ratios of the runs of the same rounds.
+// pairs are the runs of two contenders in the same rounds: one that hung or was
+// slow has none in some.
+func pairs(a, b []sample) (both [][2]sample) {
+	for _, x := range a {
+		if i := slices.IndexFunc(b, func(y sample) bool { return y.round == x.round }); i >= 0 {
+			both = append(both, [2]sample{x, b[i]})
+		}
+	}
+	return both
+}
+
+// ratio is the median of the ratios of the runs of the same rounds; without any,
+// the ratio of the medians.
 func ratio(over, under []sample, what func(sample) float64) float64 {
 	var list []float64
-	for i := range min(len(over), len(under)) {
-		list = append(list, what(over[i])/what(under[i]))
+	for _, p := range pairs(over, under) {
+		list = append(list, what(p[0])/what(p[1]))
+	}
+	if len(list) == 0 {
+		return medianOf(over, what) / medianOf(under, what)
 	}
 	return median(list)
+}
+
+// difference is what the runs of one took more than those of another in the same
+// rounds; it is not empty unless they never ran in the same one.
+func difference(a, b []sample) []sample {
+	var out []sample
+	for _, p := range pairs(a, b) {
+		out = append(out, sample{p[0].wall - p[1].wall, p[0].cpu - p[1].cpu, p[0].peak, p[0].round})
+	}
+	return out
 }
 
 func wall(s sample) float64 { return s.wall.Seconds() }
