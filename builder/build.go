@@ -184,6 +184,8 @@ func (b *build) chmod() {
 // hash reads what the listing does not know.
 func (b *build) hash(ctx context.Context) error {
 	files := b.resume(ctx, b.found.readable(b.fail))
+	b.found.entries = slices.Grow(b.found.entries, len(files))
+	defer func() { b.found.folders = nil }() // as large as the listing that comes of it
 	for _, c := range files {
 		b.counts.bytesTotal.Add(c.stat.Size - c.partBytes())
 	}

@@ -144,6 +144,7 @@ func (b *build) changes(r *Result) {
 			r.Delete = append(r.Delete, manifests.CatalogName(c.Old))
 		}
 	}
+	b.found.blobs = nil // r.Put has them; the caller still has a commit to make
 	slices.SortFunc(r.Put, func(x, y Blob) int { return cmp.Compare(x.Name, y.Name) })
 	slices.Sort(r.Delete)
 }

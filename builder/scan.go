@@ -295,6 +295,9 @@ func (f *findings) listing(previous *manifests.Listing) (*manifests.Listing, err
 	}
 	byKey := func(a, b manifests.Entry) int { return a.Key().Compare(b.Key()) }
 	slices.SortFunc(f.entries, byKey)
+	if !slices.Contains(f.kept, true) {
+		return manifests.NewListing(f.entries)
+	}
 	all := make([]manifests.Entry, 0, previous.Len()+len(f.entries))
 	fresh := f.entries
 	for i, kept := range f.kept {

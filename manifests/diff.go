@@ -1,6 +1,9 @@
 package manifests
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Change is one entry before and after.
 type Change struct{ Old, New Entry }
@@ -28,6 +31,10 @@ func (l *Listing) Diff(next *Listing) Diff {
 		return d
 	}
 	a, b := l.entries, next.entries
+	if len(a) == 0 { // a first build: to copy millions of entries would double them
+		d.Added = slices.Clip(b)
+		return d
+	}
 	for len(a) > 0 || len(b) > 0 {
 		switch c := compareFirst(a, b); {
 		case c < 0:

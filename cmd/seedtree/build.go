@@ -262,7 +262,10 @@ func toCommit(site string, res *builder.Result) *gitsource.Commit {
 func buildMessage(site string, d manifests.Diff) string {
 	const some = 10
 	msg := fmt.Sprintf("Build at %s: %s\n", site, countDiff(d))
-	for i, l := range changeLines(d) {
+	few := manifests.Diff{
+		Added: head(d.Added, some+1), Changed: head(d.Changed, some+1), Renamed: head(d.Renamed, some+1), Removed: head(d.Removed, some+1),
+	}
+	for i, l := range changeLines(few) {
 		if i == some {
 			return msg + "\n..."
 		}
@@ -271,6 +274,8 @@ func buildMessage(site string, d manifests.Diff) string {
 	}
 	return msg
 }
+
+func head[E any](s []E, n int) []E { return s[:min(n, len(s))] }
 
 // failed names what could not be read.
 func (r *buildReport) failed() error {

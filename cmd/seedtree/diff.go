@@ -44,7 +44,7 @@ func (c changeLine) String() string {
 // changeLines flattens a diff into lines, removals last: they are what a
 // reader has to think about.
 func changeLines(d manifests.Diff) []changeLine {
-	lines := []changeLine{}
+	lines := make([]changeLine, 0, len(d.Added)+len(d.Changed)+len(d.Renamed)+len(d.Removed))
 	for _, e := range d.Added {
 		lines = append(lines, changeLine{Op: "add", Path: e.Key().String(), Bytes: e.Length})
 	}
