@@ -2,43 +2,48 @@ package gitsource
 
 import (
 	"cmp"
+	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+
+	"seedtree/internal/pulse"
 )
 
 // consolidate merges the mirror's packs when they have become many: the smallest,
 // and each that is not more than twice as large as all smaller ones together, so
 // that a byte is copied a few times in its life and not at each occasion.
-func (s *Source) consolidate() error {
+func (s *Source) consolidate(ctx context.Context) error {
 	if len(s.packs) <= s.lim.packs {
 		return nil
-	}
-	small, err := s.smallPacks()
-	if err != nil {
-		return err
 	}
 	st, err := s.open()
 	if err != nil {
 		return err
 	}
+	small := smallPacks(st)
 	in, err := newIncoming(s.path(incomingName), s.lim)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	if err := in.build(func(p *packWriter) error { return mergePacks(p, st, small) }); err != nil {
+	if err := in.build(func(p *packWriter) error { return mergePacks(ctx, p, st, small) }); err != nil {
 		return err
 	}
 	if err := in.install(s.path(gitName)); err != nil {
 		return err
 	}
-	// The pack goes before its index: an index alone is a leftover, a pack alone is damage.
-	for _, base := range small {
+	for _, p := range small {
+		if p.name() == in.name {
+			continue // merged before, by somebody who died before the others were removed
+		}
+		// The pack goes before its index: an index alone is a leftover, a pack alone is damage.
+		base := filepath.Join(s.path(gitName), "objects", "pack", p.name())
 		if err := errors.Join(os.Remove(base+".pack"), os.Remove(base+".idx")); err != nil {
 			return err
 		}
@@ -47,38 +52,27 @@ func (s *Source) consolidate() error {
 	return err
 }
 
-// smallPacks names the packs to merge, without suffix.
-func (s *Source) smallPacks() ([]string, error) {
-	type pack struct {
-		base string
-		size int64
-	}
-	var packs []pack
-	for _, name := range s.packs {
-		base := filepath.Join(s.path(gitName), "objects", "pack", name)
-		st, err := os.Stat(base + ".pack")
-		if err != nil {
-			return nil, err
-		}
-		packs = append(packs, pack{base, st.Size()})
-	}
-	slices.SortFunc(packs, func(a, b pack) int { return cmp.Compare(a.size, b.size) })
-	var small []string
+// smallPacks chooses the packs to merge.
+func smallPacks(st *store) []*pack {
+	packs := slices.SortedFunc(maps.Values(st.packs), func(a, b *pack) int {
+		return cmp.Or(cmp.Compare(a.end, b.end), cmp.Compare(a.name(), b.name()))
+	})
 	sum := int64(0)
 	for i, p := range packs {
-		if i >= 2 && p.size > 2*sum {
-			break
+		if i >= 2 && p.end > 2*sum {
+			return packs[:i]
 		}
-		small = append(small, p.base)
-		sum += p.size
+		sum += p.end
 	}
-	return small, nil
+	return packs
 }
 
 // merger writes the objects of several packs into one. Everything is copied as it
 // lies but for trees: of a directory that changes with every commit each pack has
 // the whole tree, and here the older ones become deltas of the newer.
 type merger struct {
+	ctx     context.Context
+	beat    func()
 	to      *packWriter
 	st      *store
 	commits []hash
@@ -89,10 +83,10 @@ type merger struct {
 // maxDelta is how many deltas may stand on each other.
 const maxDelta = 40
 
-func mergePacks(to *packWriter, st *store, bases []string) error {
-	m := &merger{to: to, st: st, depth: map[hash]int{}}
-	for _, base := range bases {
-		if err := m.copy(base); err != nil {
+func mergePacks(ctx context.Context, to *packWriter, st *store, packs []*pack) error {
+	m := &merger{ctx: ctx, beat: pulse.Of(ctx), to: to, st: st, depth: map[hash]int{}}
+	for _, p := range packs {
+		if err := m.copy(p); err != nil {
 			return err
 		}
 	}
@@ -107,40 +101,52 @@ func mergePacks(to *packWriter, st *store, bases []string) error {
 	return nil
 }
 
+// step is called before each object.
+func (m *merger) step() error {
+	m.beat()
+	return m.ctx.Err()
+}
+
 // copy takes over what is no tree, and notes what is one.
-func (m *merger) copy(base string) error {
-	var index packIndex
-	if err := index.read(base + ".idx"); err != nil {
-		return err
-	}
-	f, err := os.Open(base + ".pack")
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	st, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	order := index.byOffset()
-	for i, at := range order {
-		e, end := index.at(int(at)), uint64(st.Size()-packTrailer)
-		if i+1 < len(order) {
-			end = index.at(int(order[i+1])).offset
-		}
-		var first [1]byte
-		if _, err := f.ReadAt(first[:], int64(e.offset)); err != nil {
+func (m *merger) copy(p *pack) error {
+	order := p.byOffset()
+	for n, i := range order {
+		if err := m.step(); err != nil {
 			return err
 		}
-		t := plumbing.ObjectType(first[0] >> 4 & 7)
-		if t == plumbing.OFSDeltaObject || t == plumbing.REFDeltaObject {
-			err = m.resolve(e.id)
-		} else if m.note(e.id, t); t != plumbing.TreeObject {
-			err = m.to.copy(e.id, f, e.offset, end)
+		id, end := hash(p.id(i)), p.end
+		if n+1 < len(order) {
+			end = p.offset(order[n+1])
+		}
+		e, err := p.entry(p.offset(i))
+		switch {
+		case err != nil:
+			err = m.st.bad("object %s: %w", id, err)
+		case e.base >= 0:
+			err = m.resolve(id)
+		default:
+			if m.note(id, e.t); e.t != plumbing.TreeObject {
+				err = m.take(p, i, id, e.at, end)
+			}
 		}
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// take copies an object as it lies, unless it has rotten meanwhile: in the new pack
+// all checksums would be right again.
+func (m *merger) take(p *pack, i int, id hash, start, end int64) error {
+	if m.to.index.has(id) {
+		return nil
+	}
+	if err := m.to.copy(id, p.f, start, end); err != nil {
+		return err
+	}
+	if m.to.crc != p.crc(i) {
+		return m.st.bad("object %s does not match its checksum", id)
 	}
 	return nil
 }
@@ -208,6 +214,9 @@ func (m *merger) history() error {
 
 // pair writes two trees that stood at one place, and those below them.
 func (m *merger) pair(newer, older hash) error {
+	if err := m.step(); err != nil {
+		return err
+	}
 	if newer == older || !m.trees.has(newer) || !m.trees.has(older) || m.to.index.has(older) {
 		return nil
 	}
@@ -243,6 +252,9 @@ func (m *merger) pair(newer, older hash) error {
 }
 
 func (m *merger) whole(id hash) error {
+	if err := m.step(); err != nil {
+		return err
+	}
 	if m.to.index.has(id) {
 		return nil
 	}

@@ -82,7 +82,8 @@ func (s *Source) fetch(ctx context.Context) (*Revision, error) {
 	if err := s.moveTip(head); err != nil {
 		return nil, err
 	}
-	if err := s.consolidate(); err != nil {
+	if err := s.consolidate(ctx); err != nil {
+		s.noteDamage(err)
 		s.log.Warn("merge the mirror's packs", "err", err)
 	}
 	return rev, nil

@@ -7,17 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 
 	"seedtree/internal/durable"
 )
@@ -160,39 +156,21 @@ func lockRef(ctx context.Context, name string) (*os.File, error) {
 
 // eachInPack hands over every object of a sealed pack of our own.
 func eachInPack(base string, do func(hash, plumbing.ObjectType, []byte) error) error {
-	idxFile, err := os.Open(base + ".idx")
+	p, err := openPack(base)
 	if err != nil {
 		return err
 	}
-	defer idxFile.Close()
-	idx := idxfile.NewMemoryIndex()
-	if err := idxfile.NewDecoder(bufio.NewReader(idxFile)).Decode(idx); err != nil {
-		return err
-	}
-	dir := osfs.New(filepath.Dir(base))
-	f, err := dir.Open(filepath.Base(base) + ".pack")
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	pack := packfile.NewPackfile(idx, dir, f, 0)
-	all, err := pack.GetAll()
-	if err != nil {
-		return err
-	}
-	defer all.Close()
-	return all.ForEach(func(o plumbing.EncodedObject) error {
-		r, err := o.Reader()
+	defer p.close()
+	for _, i := range p.byOffset() {
+		o, err := p.read(p.offset(i), maxTree)
+		if err == nil {
+			err = do(hash(p.id(i)), o.t, o.data)
+		}
 		if err != nil {
 			return err
 		}
-		defer r.Close()
-		data, err := io.ReadAll(r)
-		if err != nil {
-			return err
-		}
-		return do(o.Hash(), o.Type(), data)
-	})
+	}
+	return nil
 }
 
 // writeLoose writes one object file as git does, unless it is there.

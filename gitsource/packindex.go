@@ -6,14 +6,10 @@ import (
 	"cmp"
 	"crypto/sha1"
 	"encoding/binary"
-	"errors"
-	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 )
 
 // packIndex gathers where the objects of a pack are and writes git's index,
@@ -142,16 +138,6 @@ func (x *packIndex) sorted() (order []uint32, fan [256]uint32) {
 	return order, fan
 }
 
-// byOffset returns the entries' positions as they lie in the pack.
-func (x *packIndex) byOffset() []uint32 {
-	order := make([]uint32, x.n)
-	for i := range order {
-		order[i] = uint32(i)
-	}
-	slices.SortFunc(order, func(i, j uint32) int { return cmp.Compare(x.at(int(i)).offset, x.at(int(j)).offset) })
-	return order
-}
-
 // write encodes the index of the pack with the given checksum.
 func (x *packIndex) write(w io.Writer, pack hash) error {
 	order, fan := x.sorted()
@@ -190,32 +176,4 @@ func (x *packIndex) write(w io.Writer, pack hash) error {
 	}
 	_, err := w.Write(sum.Sum(nil))
 	return err
-}
-
-// read adds the entries of an index file.
-func (x *packIndex) read(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	idx := idxfile.NewMemoryIndex()
-	if err := idxfile.NewDecoder(bufio.NewReader(f)).Decode(idx); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	entries, err := idx.Entries()
-	if err != nil {
-		return err
-	}
-	defer entries.Close()
-	for {
-		e, err := entries.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		x.add(e.Hash, e.Offset, e.CRC32)
-	}
 }

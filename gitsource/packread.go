@@ -3,6 +3,7 @@ package gitsource
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/zlib"
 	"crypto/sha1"
 	"encoding/binary"
@@ -131,16 +132,34 @@ func (p *pack) find(id hash) (int64, bool) {
 	if i == p.n || !bytes.Equal(p.id(i), id[:]) {
 		return 0, false
 	}
+	return p.offset(i), true
+}
+
+// offset is where the object at a position of the index begins; reading fails at -1.
+func (p *pack) offset(i int) int64 {
 	offsets := p.idx[idxNames+24*p.n:]
 	offset := uint64(binary.BigEndian.Uint32(offsets[4*i:]))
 	if offset>>31 == 0 {
-		return int64(offset), true
+		return int64(offset)
 	}
 	far := offsets[4*p.n : len(offsets)-idxTail]
 	if at := 8 * (offset &^ (1 << 31)); at+8 <= uint64(len(far)) {
-		return int64(binary.BigEndian.Uint64(far[at:])), true
+		return int64(binary.BigEndian.Uint64(far[at:]))
 	}
-	return -1, true // reading it fails
+	return -1
+}
+
+// crc is the checksum of an object as it lies in the pack.
+func (p *pack) crc(i int) uint32 { return binary.BigEndian.Uint32(p.idx[idxNames+20*p.n+4*i:]) }
+
+// byOffset returns the positions of all objects as they lie in the pack.
+func (p *pack) byOffset() []int {
+	order := make([]int, p.n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int { return cmp.Compare(p.offset(i), p.offset(j)) })
+	return order
 }
 
 // withPrefix returns the ids that begin with the given bytes.
@@ -156,73 +175,125 @@ var errMalformedPack = errors.New("malformed pack")
 // maxChain is how many deltas may stand on each other; git makes up to 4095.
 const maxChain = 5000
 
-// read returns the object at an offset.
-func (p *pack) read(offset, limit int64, depth int) (o packObject, err error) {
-	if o, ok := p.bases[offset]; ok && int64(len(o.data)) <= limit {
-		return o, nil
-	}
-	head, err := p.window(offset, 64)
+// packEntry is an object as it lies in the pack.
+type packEntry struct {
+	t    plumbing.ObjectType
+	size int64 // inflated; a delta's as such
+	at   int64
+	data int64 // where the stream begins
+	base int64 // where what it is a delta of begins; -1: it is whole
+}
+
+// entry reads the head of the object at an offset.
+func (p *pack) entry(at int64) (e packEntry, err error) {
+	head, err := p.window(at, 64)
 	if err != nil {
-		return o, err
+		return e, err
 	}
 	t, size, n := objectHead(head)
-	if n == 0 || depth > maxChain {
-		return o, errMalformedPack
-	}
-	if size > limit {
-		return o, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, size, limit)
+	if n == 0 {
+		return e, errMalformedPack
 	}
 	base := int64(-1)
 	switch t {
 	case plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject:
-		data, err := p.inflate(offset+int64(n), size)
-		return packObject{t, data}, err
 	case plumbing.OFSDeltaObject:
 		back, m := backOffset(head[n:])
-		base, n = offset-back, n+m
-		if m == 0 || back <= 0 {
-			return o, errMalformedPack
+		if base, n = at-back, n+m; m == 0 || back <= 0 || base < packHeader {
+			return e, errMalformedPack
 		}
 	case plumbing.REFDeltaObject:
 		if len(head) < n+20 {
-			return o, errMalformedPack
+			return e, errMalformedPack
 		}
-		at, ok := p.find(hash(head[n:][:20]))
-		if base, n = at, n+20; !ok {
-			return o, errMalformedPack
+		found, ok := p.find(hash(head[n:][:20]))
+		if base, n = found, n+20; !ok || base < packHeader {
+			return e, errMalformedPack
 		}
 	default:
-		return o, errMalformedPack
+		return e, errMalformedPack
 	}
-	return p.patch(base, offset+int64(n), size, limit, depth)
+	return packEntry{t, size, at, at + int64(n), base}, nil
 }
 
-// patch applies the delta at an offset to its base.
-func (p *pack) patch(base, offset, size, limit int64, depth int) (o packObject, err error) {
-	delta, err := p.inflate(offset, size)
+// read returns the object at an offset. Of a chain of deltas only one is in memory
+// at a time: each may be a few bytes in the pack and inflate to the limit.
+func (p *pack) read(offset, limit int64) (o packObject, err error) {
+	var deltas []packEntry
+	at := offset
+	most := func() int64 {
+		if at == offset {
+			return limit
+		}
+		return maxTree
+	}
+	for {
+		kept, ok := p.bases[at]
+		if o = kept; ok {
+			break
+		}
+		e, err := p.entry(at)
+		if err != nil {
+			return o, err
+		}
+		if e.size > most() {
+			return o, tooLarge(e.size, most())
+		}
+		if e.base < 0 {
+			o.t = e.t
+			if o.data, err = p.inflate(e.data, e.size); err != nil {
+				return o, err
+			}
+			break
+		}
+		if deltas = append(deltas, e); len(deltas) > maxChain {
+			return o, errMalformedPack // a ring, or as good as one
+		}
+		at = e.base
+	}
+	for i := len(deltas) - 1; i >= 0; i-- {
+		p.keep(at, o)
+		at = deltas[i].at
+		if o.data, err = p.patch(o.data, deltas[i], most()); err != nil {
+			return o, err
+		}
+	}
+	if int64(len(o.data)) > limit {
+		return o, tooLarge(int64(len(o.data)), limit)
+	}
+	return o, nil
+}
+
+func tooLarge(size, limit int64) error {
+	return fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, size, limit)
+}
+
+// keep remembers what others may be deltas of.
+func (p *pack) keep(at int64, o packObject) {
+	if _, kept := p.bases[at]; kept {
+		return
+	}
+	if p.baseBytes += len(o.data); p.baseBytes > objectCache {
+		clear(p.bases)
+		p.baseBytes = len(o.data)
+	}
+	p.bases[at] = o
+}
+
+// patch applies a delta.
+func (p *pack) patch(from []byte, e packEntry, limit int64) ([]byte, error) {
+	delta, err := p.inflate(e.data, e.size)
 	if err != nil {
-		return o, err
+		return nil, err
 	}
 	var begin prefix
 	_, _ = begin.Write(delta)
 	if target := begin.deltaTarget(); target < 0 {
-		return o, errMalformedPack
+		return nil, errMalformedPack
 	} else if target > limit {
-		return o, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, target, limit)
+		return nil, tooLarge(target, limit)
 	}
-	from, err := p.read(base, maxTree, depth+1)
-	if err != nil {
-		return o, err
-	}
-	if _, kept := p.bases[base]; !kept {
-		if p.baseBytes += len(from.data); p.baseBytes > objectCache {
-			clear(p.bases)
-			p.baseBytes = len(from.data)
-		}
-		p.bases[base] = from
-	}
-	data, err := packfile.PatchDelta(from.data, delta)
-	return packObject{from.t, data}, err
+	return packfile.PatchDelta(from, delta)
 }
 
 // objectHead reads an object's kind and size; n is 0 when it is malformed.

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -58,7 +60,7 @@ func TestPackReaderAgainstGit(t *testing.T) {
 		f := strings.Fields(line)
 		id := plumbing.NewHash(f[0])
 		offset, ok := p.find(id)
-		o, err := p.read(offset, 1<<30, 0)
+		o, err := p.read(offset, 1<<30)
 		if !ok || err != nil || objectID(o.t, o.data) != id || o.t.String() != f[1] || fmt.Sprint(len(o.data)) != f[2] {
 			t.Errorf("%s: found %v, %s of %d bytes, %v", line, ok, o.t, len(o.data), err)
 		}
@@ -66,7 +68,7 @@ func TestPackReaderAgainstGit(t *testing.T) {
 			t.Errorf("%s is not found by its beginning", id)
 		}
 		if len(o.data) > 0 {
-			if _, err := p.read(offset, int64(len(o.data)-1), 0); err == nil {
+			if _, err := p.read(offset, int64(len(o.data)-1)); err == nil {
 				t.Errorf("%s was read beyond the limit", line)
 			}
 		}
@@ -158,7 +160,36 @@ func TestMalformedIndexes(t *testing.T) {
 	must(t, err)
 	defer p.close()
 	offset, ok := p.find(hash(p.id(3)))
-	if _, err := p.read(offset, 100, 0); !ok || err == nil {
+	if _, err := p.read(offset, 100); !ok || err == nil {
 		t.Errorf("an object at %d was read", offset)
+	}
+}
+
+// Deltas of themselves, each a few kilobytes that inflate to megabytes: following
+// them costs neither for ever nor memory for each round.
+func TestRingOfDeltas(t *testing.T) { // counts allocations: not parallel
+	in, err := newIncoming(t.TempDir(), defaultLimits())
+	must(t, err)
+	defer in.Close()
+	ids := []hash{{1}, {2}}
+	bomb := make([]byte, 1<<20)
+	must(t, in.build(func(p *packWriter) error {
+		for i, id := range ids {
+			start := p.offset
+			base := ids[1-i]
+			_, _ = p.Write(append(p.header(plumbing.REFDeltaObject, len(bomb)), base[:]...))
+			p.compress(bomb)
+			p.index.add(id, start, p.crc)
+		}
+		return p.err
+	}))
+	st := openStore(in.dir, ErrDamaged)
+	defer st.Close()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, err = st.blob(ids[0], maxBlob)
+	runtime.ReadMemStats(&after)
+	if took := after.TotalAlloc - before.TotalAlloc; !errors.Is(err, ErrDamaged) || took > 32<<20 {
+		t.Errorf("%d bytes of memory, %v", took, err)
 	}
 }

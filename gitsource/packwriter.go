@@ -131,13 +131,13 @@ func (p *packWriter) addDelta(id, base hash, delta []byte) error {
 
 // copy appends an object that lies between two offsets of another pack. It must be
 // no delta, or its base would have to be at the same distance.
-func (p *packWriter) copy(id hash, from io.ReaderAt, start, end uint64) error {
+func (p *packWriter) copy(id hash, from io.ReaderAt, start, end int64) error {
 	if p.err != nil || p.index.has(id) {
 		return p.err
 	}
 	p.crc = 0
 	at := p.offset
-	if _, err := io.Copy(p, io.NewSectionReader(from, int64(start), int64(end-start))); p.err == nil {
+	if _, err := io.Copy(p, io.NewSectionReader(from, start, end-start)); p.err == nil {
 		p.err = err
 	}
 	if p.err == nil {

@@ -185,7 +185,7 @@ func (s *store) readObject(id hash, limit int64) (data []byte, t plumbing.Object
 	s.reads++
 	var o packObject
 	if p, offset := s.find(id); p != nil {
-		o, err = p.read(offset, limit, 0)
+		o, err = p.read(offset, limit)
 	} else {
 		o, err = s.readLoose(id, limit)
 	}
@@ -215,7 +215,7 @@ func (s *store) readLoose(id hash, limit int64) (o packObject, err error) {
 		return o, err
 	}
 	if size > limit {
-		return o, fmt.Errorf("%w: %d bytes, at most %d are read", ErrTooLarge, size, limit)
+		return o, tooLarge(size, limit)
 	}
 	e, err := s.obj.EncodedObject(plumbing.AnyObject, id)
 	if err != nil {
