@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-git/go-git/v5/plumbing"
+
 	"seedtree/manifests"
 )
 
@@ -148,6 +150,49 @@ func TestBatchRefuses(t *testing.T) {
 	must(t, b.Close())
 	if _, err := b.Commit(t.Context(), nil, Commit{}); err == nil {
 		t.Error("a closed batch made a commit")
+	}
+}
+
+// What a failed commit leaves behind is taken back, and nothing before it.
+func TestBatchAfterAMistake(t *testing.T) {
+	t.Parallel()
+	repo := bareRepo(t)
+	s := opened(t, repo)
+	b := batch(t, s)
+	put := batched(t, b, some(t, 150))
+	half := Commit{Put: append(slices.Clone(put), File{Name: "z", Data: []byte("new")}), Delete: []string{"zz"}}
+	if _, err := b.Commit(t.Context(), nil, half); err == nil {
+		t.Fatal("what is not there was deleted")
+	}
+	r, err := b.Commit(t.Context(), nil, Commit{Message: "Begin", Put: put})
+	must(t, err)
+	must(t, s.Push(t.Context(), r))
+	git(t, repo, "fsck", "--strict", "--full")
+}
+
+// Bytes that did not reach the disk are gone for good, whatever is taken back.
+func TestPackAfterALostWrite(t *testing.T) {
+	t.Parallel()
+	f, err := os.Create(filepath.Join(t.TempDir(), "pack"))
+	must(t, err)
+	p, err := newPackWriter(f)
+	must(t, err)
+	data := []byte("kept in the buffer")
+	must(t, p.add(objectID(plumbing.BlobObject, data), plumbing.BlobObject, data))
+	mark := p.mark()
+	must(t, f.Close())
+	data = make([]byte, 1<<20)
+	if err := p.add(objectID(plumbing.BlobObject, data), plumbing.BlobObject, data); err == nil {
+		t.Fatal("a closed file took bytes")
+	}
+	p.file, err = os.Create(f.Name()) // and now there is room again
+	must(t, err)
+	defer p.file.Close()
+	if err := p.cut(mark); err == nil {
+		t.Error("bytes that were never written are there again")
+	}
+	if _, err := p.finish(); err == nil {
+		t.Error("the pack was finished")
 	}
 }
 

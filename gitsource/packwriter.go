@@ -38,8 +38,8 @@ type packWriter struct {
 }
 
 func newPackWriter(f *os.File) (*packWriter, error) {
-	p := &packWriter{file: f, out: bufio.NewWriterSize(f, 1<<16)}
-	return p, p.cut(packMark{packHeader, 0})
+	p := &packWriter{file: f, out: bufio.NewWriterSize(f, 1<<16), offset: packHeader}
+	return p, p.back(packHeader)
 }
 
 // packMark is a place in a pack that writing can be taken back to.
@@ -50,13 +50,28 @@ type packMark struct {
 
 func (p *packWriter) mark() packMark { return packMark{p.offset, p.index.n} }
 
-// cut takes back everything written after the mark, errors among it.
+// cut takes back everything written after the mark, errors among it, unless they
+// lost something from before it.
 func (p *packWriter) cut(m packMark) error {
+	lost := p.out.Flush()
+	at, err := p.file.Seek(0, io.SeekCurrent)
+	if err == nil && at < int64(m.offset) {
+		err = lost
+	}
+	if err != nil {
+		p.err = err
+		return err
+	}
 	p.out.Reset(p.file)
-	p.offset, p.err = m.offset, nil
 	p.index.cut(m.count)
-	if p.err = p.file.Truncate(int64(m.offset)); p.err == nil {
-		_, p.err = p.file.Seek(int64(m.offset), io.SeekStart)
+	p.offset, p.err = m.offset, nil
+	return p.back(int64(m.offset))
+}
+
+// back makes the file end at an offset.
+func (p *packWriter) back(offset int64) error {
+	if p.err = p.file.Truncate(offset); p.err == nil {
+		_, p.err = p.file.Seek(offset, io.SeekStart)
 	}
 	return p.err
 }
