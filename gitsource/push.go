@@ -36,7 +36,7 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 		s.log.Warn("a pushed commit could not be kept; the next look fetches it", "revision", r.Short(), "err", err)
 		return nil
 	}
-	s.checkedOurs()
+	s.checkedOurs(r.Time)
 	return s.moveTip(r.id)
 }
 

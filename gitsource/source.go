@@ -301,6 +301,11 @@ func (s *Source) noteDamage(err error) {
 	if !errors.Is(err, ErrDamaged) || s.st.Damaged != "" {
 		return
 	}
+	// What was noted on the way to a revision that is not reached now is not true of
+	// the one that was.
+	if st, err := loadState(s.path(stateName), s.cfg.Branch); err == nil {
+		s.st = st
+	}
 	s.log.Warn("the mirror is damaged", "dir", s.cfg.Dir, "err", err)
 	s.st.Damaged = err.Error()
 	if err := saveState(s.path(stateName), s.st); err != nil {

@@ -21,6 +21,7 @@ type state struct {
 	Tip      string     `json:"tip,omitempty"`      // the revision reached
 	Gone     bool       `json:"gone,omitempty"`     // the tip's objects were lost here and are in the remote's branch no more
 	Checked  Signatures `json:"checked,omitempty"`  // how the tip was looked at
+	Dated    int64      `json:"dated,omitempty"`    // what the tip counts as of: the newest date in its history, Unix time
 	Contains string     `json:"contains,omitempty"` // the trusted revision that the tip was found to descend from
 	Damaged  string     `json:"damaged,omitempty"`  // why the objects must be fetched anew
 }
@@ -49,7 +50,7 @@ func loadState(name, branch string) (state, error) {
 	}
 	if st.Branch != branch {
 		// The operator follows another branch now: its history starts here.
-		st.Branch, st.Tip, st.Gone, st.Checked, st.Contains = branch, "", false, NoSignatures, ""
+		st.Branch, st.Tip, st.Gone, st.Checked, st.Dated, st.Contains = branch, "", false, NoSignatures, 0, ""
 	}
 	return st, nil
 }

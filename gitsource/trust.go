@@ -138,12 +138,16 @@ func (s *Source) judge(ctx context.Context, head hash, rewrite bool) error {
 	// head helps only those that descend from it.
 	if known && st.has(tip) && !(rewrite && mode == SignedHead) {
 		j.anchors = append(j.anchors, tip)
+		j.tip, j.dated = tip, time.Unix(s.st.Dated, 0)
 	}
 	if id := s.cfg.Trust.Revision; id != "" {
 		j.anchors = append(j.anchors, plumbing.NewHash(id))
 	}
 	if err := j.run(); err != nil {
 		return err
+	}
+	if s.st.Dated = 0; j.commits[head] != nil {
+		s.st.Dated = j.dates[head].Unix()
 	}
 	return s.noteChecked(head, mode)
 }
@@ -162,7 +166,8 @@ func (s *Source) noteChecked(head hash, mode Signatures) error {
 }
 
 // checkedOurs is noteChecked for a commit of our own: no better than what it stands on.
-func (s *Source) checkedOurs() {
+func (s *Source) checkedOurs(at time.Time) {
+	s.st.Dated = max(s.st.Dated, at.Unix())
 	if mode := s.cfg.Trust.Signatures; s.st.Tip == "" || s.st.Checked > mode {
 		s.st.Checked = mode
 	}

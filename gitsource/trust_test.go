@@ -222,6 +222,12 @@ func TestDates(t *testing.T) {
 		id := dated("ada", time.Hour) // clocks differ
 		c.push()
 		c.takes(id)
+		// Nor behind one whose own date lies: what that counts as of stays known.
+		c.takes(id)
+		id = dated("ada", -72*time.Hour)
+		c.push()
+		c.takes(id)
+		c.refuses(dated("eve", -48*time.Hour), "the key was not valid then")
 	})
 }
 

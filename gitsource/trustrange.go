@@ -82,7 +82,9 @@ func (j *judgement) sort() error {
 				if err != nil {
 					return err
 				}
-				at = parent.when
+				if at = parent.when; p == j.tip && j.dated.After(at) {
+					at = j.dated
+				}
 			}
 			if at.After(date) {
 				date = at

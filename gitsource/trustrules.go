@@ -17,6 +17,8 @@ type judgement struct {
 	st      *store
 	head    hash
 	anchors []hash
+	tip     hash      // the anchor that was accepted last, if it is one
+	dated   time.Time // what that counts as of
 	allowed *signature.Allowed
 	mode    Signatures
 	now     time.Time
