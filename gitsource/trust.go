@@ -69,6 +69,9 @@ type UntrustedError struct {
 	Commit   string // the commit that is at fault, often the same
 	Signer   string // principals and key, as far as known; "" when it is not signed
 	Rule     string
+	// Lax says that the revision reached before was looked at less strictly than the
+	// configuration asks for now, so that it is no better.
+	Lax bool
 }
 
 func (e *UntrustedError) Error() string {
@@ -113,6 +116,15 @@ const maxAhead = 24 * time.Hour
 // operator named it, and that it need not descend from the one before.
 // The verdict changes nothing but what is noted about the check.
 func (s *Source) judge(ctx context.Context, head hash, rewrite bool) error {
+	err := s.judged(ctx, head, rewrite)
+	var untrusted *UntrustedError
+	if t := s.cfg.Trust; errors.As(err, &untrusted) {
+		untrusted.Lax = s.st.Checked < t.Signatures || t.Revision != "" && t.Revision != s.st.Contains
+	}
+	return err
+}
+
+func (s *Source) judged(ctx context.Context, head hash, rewrite bool) error {
 	st, err := s.open()
 	if err != nil {
 		return err

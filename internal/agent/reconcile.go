@@ -101,6 +101,10 @@ func (a *Agent) target(ctx context.Context) (*target, error) {
 	if a.state.Attempted == "" || ctx.Err() != nil {
 		return nil, err
 	}
+	// Whoever asks for more trust than the last one has may well mean that one.
+	if u := (*gitsource.UntrustedError)(nil); errors.As(err, &u) && u.Lax {
+		return nil, err
+	}
 	last, lastErr := a.cfg.Source.Revision(ctx, a.state.Attempted)
 	if lastErr != nil {
 		return nil, errors.Join(err, fmt.Errorf("last good revision: %w", lastErr))
