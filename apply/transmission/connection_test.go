@@ -1,7 +1,6 @@
 package transmission
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -21,7 +20,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -64,20 +62,6 @@ func TestClientDown(t *testing.T) {
 		if _, err := e.List(t.Context()); err != nil {
 			t.Fatalf("after the daemon is back: %v", err)
 		}
-	})
-}
-
-func TestClientHangs(t *testing.T) {
-	onEach(t, func(t *testing.T, v testkit.TransmissionVersion) {
-		d := daemon(t, v)
-		e := open(t, Config{URL: d.URL})
-		d.Signal(syscall.SIGSTOP)
-		defer d.Signal(syscall.SIGCONT)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		_, err := e.List(ctx)
-		wantError(t, err, apply.ErrEngineUnreachable, "in time")
-		wantError(t, err, context.DeadlineExceeded)
 	})
 }
 

@@ -78,7 +78,7 @@ func (n *Network) newHost(t *testing.T, number int, name string) *Host {
 		t.Fatal(err)
 	}
 	anchor := exec.Command("unshare", "--net", "--mount", "--propagation", "private", "sleep", "infinity")
-	anchor.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	anchor.SysProcAttr = leashed(false)
 	if err := anchor.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +170,7 @@ type Process struct {
 }
 
 // Signal sends a signal to the program's process group.
-func (p *Process) Signal(sig syscall.Signal) { _ = syscall.Kill(-p.cmd.Process.Pid, sig) }
+func (p *Process) Signal(sig syscall.Signal) { signalGroup(p.cmd.Process.Pid, sig) }
 
 // Stop ends the program in order, or by force when it does not listen.
 func (p *Process) Stop() {
@@ -199,7 +199,7 @@ func (h *Host) Start(t *testing.T, argv ...string) *Process {
 	}
 	defer log.Close()
 	c.Stdout, c.Stderr = log, log
-	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = leashed(true)
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -72,6 +71,6 @@ func again(args ...string) *exec.Cmd {
 	}
 	c := exec.Command("unshare", append(append(own, self), args...)...)
 	c.Env = append(os.Environ(), sandboxed+"=1")
-	c.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	c.SysProcAttr = leashed(false)
 	return c
 }

@@ -179,7 +179,7 @@ func (d *Transmission) start(ctx context.Context) error {
 	d.cmd = exec.Command(argv[0], argv[1:]...)
 	d.cmd.Stdout, d.cmd.Stderr = logFile, logFile
 	// A test binary that is killed takes its daemons along.
-	d.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	d.cmd.SysProcAttr = leashed(true)
 	d.cmd.Env = append(os.Environ(), "TRANSMISSION_HOME=", "HOME="+d.ConfigDir)
 	if err := d.cmd.Start(); err != nil {
 		return err
