@@ -286,3 +286,28 @@ func TestConcurrentUse(t *testing.T) {
 	})
 	wg.Wait()
 }
+
+// A remote that fell back to where a commit began would take its push; the
+// mirror has seen more since.
+func TestPushNeverTakesTheMirrorBack(t *testing.T) {
+	t.Parallel()
+	repo := bareRepo(t)
+	w := with(t, Config{URLs: []string{repo}})
+	first := publish(t, w, nil, Commit{Put: some(t, 2)})
+	late, err := w.Commit(t.Context(), first, Commit{Put: []File{torrent(t, "late", 1)}})
+	must(t, err)
+
+	other := with(t, Config{URLs: []string{repo}})
+	second := publish(t, other, fetched(t, other), Commit{Put: []File{torrent(t, "faster", 1)}})
+	if r := fetched(t, w); r.ID() != second.ID() {
+		t.Fatalf("head %s", r.ID())
+	}
+	git(t, repo, "update-ref", "refs/heads/main", first.ID())
+
+	if err := w.Push(t.Context(), late); !errors.Is(err, ErrMoved) {
+		t.Errorf("push: %v", err)
+	}
+	if now := git(t, repo, "rev-parse", "main"); now != first.ID() || w.st.Tip != second.ID() {
+		t.Errorf("the remote is at %s, the mirror at %s", now, w.st.Tip)
+	}
+}

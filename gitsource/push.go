@@ -29,6 +29,11 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 	if len(r.Parents) > 0 {
 		u.old = plumbing.NewHash(r.Parents[0])
 	}
+	// Another process went on from the parent meanwhile. A remote that is behind
+	// would still take this push, and the mirror would go back in history.
+	if tip := s.st.Tip; tip != "" && tip != u.old.String() {
+		return fmt.Errorf("push %s: the mirror is at %.10s by now: %w", r.Short(), tip, ErrMoved)
+	}
 	if err := s.push(ctx, u); err != nil {
 		return fmt.Errorf("push %s: %w", r.Short(), err)
 	}
@@ -40,9 +45,9 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 	return s.moveTip(r.id)
 }
 
-// push tries the remote the last fetch came from, then the others. Once objects were on their way the outcome at
-// that remote is asked for, not guessed: a connection that breaks after the
-// remote moved its branch is a success.
+// push tries the remote the last fetch came from, then the others. Once objects
+// were on their way the outcome at that remote is asked for, not guessed: a
+// connection that breaks after the remote moved its branch is a success.
 func (s *Source) push(ctx context.Context, u update) error {
 	return s.each(s.preferred(), func(r remote) error {
 		err := r.push(ctx, u)
