@@ -76,10 +76,9 @@ const retryAfter = 30 * time.Minute
 func (s *Site) Observe(ctx context.Context, d Desired) (*Observation, error) {
 	o := &Observation{
 		Site: s.cfg.Name, Drift: s.cfg.Drift,
-		Torrents: map[manifests.InfoHash]Torrent{},
-		Trees:    map[string]*TreeView{},
-		Trash:    map[manifests.Content]TrashItem{},
-		Recent:   map[manifests.InfoHash]bool{},
+		Trees:  map[string]*TreeView{},
+		Trash:  map[manifests.Content]TrashItem{},
+		Recent: map[manifests.InfoHash]bool{},
 	}
 	s.beat = pulse.Of(ctx)
 	wanted := Wanted(d.Manifest, s.cfg.Name, d.Listing)
@@ -117,6 +116,7 @@ func (s *Site) observeEngine(ctx context.Context, o *Observation) error {
 	if err != nil {
 		return fmt.Errorf("asking the engine for its torrents: %w", err)
 	}
+	o.Torrents = make(map[manifests.InfoHash]Torrent, len(list))
 	for _, t := range list {
 		if t.Root != "" {
 			t.Root = filepath.Clean(t.Root)

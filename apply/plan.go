@@ -87,7 +87,7 @@ type planner struct {
 	keep   map[manifests.InfoHash]bool // torrents that go on though nothing lists them
 	early  map[manifests.Key]bool      // unlisted paths that stand in the way of listed ones
 	folded map[manifests.Key]bool      // listed paths, case folded; made when asked for
-	dirs   map[manifests.Key]bool      // directories that listed entries need; likewise
+	met    int                         // torrents of the engine that a wanted entry asked for
 }
 
 // need is a regular entry whose bytes have to come from somewhere.
@@ -117,7 +117,7 @@ func NewPlan(d Desired, o *Observation) *Plan {
 		switch {
 		case p.plan.Stopped[e.Tree] != "":
 			// nothing is known about it
-		case doubles[e.Key()] != "":
+		case len(doubles) > 0 && doubles[e.Key()] != "":
 			p.plan.Problems[e.Key()] = doubles[e.Key()]
 		case p.plan.sources[e.Tree]:
 			p.source(e)
@@ -194,7 +194,7 @@ func (p *planner) caseDoubles() map[manifests.Key]string {
 // fold maps names that a case-folding file system takes for one to one string.
 func fold(p manifests.Path) string { return strings.ToLower(strings.ToUpper(string(p))) }
 
-// placeOf says where the engine has a torrent.
+// place says where the engine has a torrent.
 type place uint8
 
 const (
@@ -204,8 +204,12 @@ const (
 	inPlace
 )
 
+// placeOf is asked once for each entry.
 func (p *planner) placeOf(e manifests.Entry, v *TreeView) (Torrent, place) {
 	t, held := p.o.Torrents[e.InfoHash]
+	if held {
+		p.met++
+	}
 	switch {
 	case !held:
 		return t, nowhere

@@ -20,7 +20,6 @@ func (p *planner) regular(e manifests.Entry) {
 	t, where := p.placeOf(e, v)
 	st := p.file(e.Key())
 	found := compare(e, st)
-	this := []manifests.InfoHash{e.InfoHash}
 	there := found == asListed || found == otherMode
 	staged, fetched := v.Staged[e.InfoHash]
 
@@ -33,14 +32,14 @@ func (p *planner) regular(e manifests.Entry) {
 	case where == inStaging && t.Done() && fetched && staged.Size >= 0:
 		p.act(Action{Kind: Place, Entry: e, Reason: "fetched"})
 	case where == inStaging && t.Done():
-		p.need(e, this, "the client says complete, but staging has no file")
+		p.need(e, only(e), "the client says complete, but staging has no file")
 	case where == inStaging && (t.State == Downloading || t.State == Checking) && t.Err == "":
 		p.wait(e, t.Left)
 	case where == inStaging && p.o.Recent[e.InfoHash]:
 		p.wait(e, t.Left)
 		p.problem(e, t)
 	case where == inStaging:
-		p.need(e, this, "the client stopped: "+words(t))
+		p.need(e, only(e), "the client stopped: "+words(t))
 
 	case where == inPlace && found == asListed && t.Done():
 		p.plan.InSync++
@@ -51,21 +50,24 @@ func (p *planner) regular(e manifests.Entry) {
 	case where == inPlace && there && p.o.Recent[e.InfoHash]:
 		p.problem(e, t)
 	case where == inPlace && there:
-		p.adopt(e, this, "the client does not seed it: "+words(t))
+		p.adopt(e, only(e), "the client does not seed it: "+words(t))
 	case where == inPlace && found == otherTime && p.untouched(e, st):
 		p.attributes(e, "the listed time changed")
 	case where == inPlace && p.report():
 		p.drifted(e)
 	case where == inPlace:
 		p.drifted(e)
-		p.need(e, this, "drift: "+missingOr(found))
+		p.need(e, only(e), "drift: "+missingOr(found))
 
 	case there: // elsewhere
-		p.adopt(e, this, "it is there; the client looked elsewhere")
+		p.adopt(e, only(e), "it is there; the client looked elsewhere")
 	default:
-		p.need(e, this, missingOr(found))
+		p.need(e, only(e), missingOr(found))
 	}
 }
+
+// only is what is let go of for an entry that replaces nothing but itself.
+func only(e manifests.Entry) []manifests.InfoHash { return []manifests.InfoHash{e.InfoHash} }
 
 // untouched reports whether the file still is what we put there for an older
 // revision that had the same bytes with another time.
@@ -140,14 +142,13 @@ func (p *planner) source(e manifests.Entry) {
 	v := p.o.Trees[e.Tree]
 	t, where := p.placeOf(e, v)
 	found := compare(e, p.file(e.Key()))
-	this := []manifests.InfoHash{e.InfoHash}
 	there := found == asListed || found == otherMode
 	switch {
 	case !there && where == nowhere:
 		p.pending(e)
 	case !there:
 		p.pending(e)
-		p.act(Action{Kind: Forget, Entry: e, Reason: "source changed, build pending", release: this})
+		p.act(Action{Kind: Forget, Entry: e, Reason: "source changed, build pending", release: only(e)})
 	case where == nowhere:
 		p.act(Action{Kind: Adopt, Entry: e, Reason: "main's own file"})
 	case where == inPlace && t.Done():
@@ -157,9 +158,9 @@ func (p *planner) source(e manifests.Entry) {
 	case where == inPlace && p.o.Recent[e.InfoHash]:
 		p.problem(e, t)
 	case where == inPlace:
-		p.adopt(e, this, "the client does not seed it: "+words(t))
+		p.adopt(e, only(e), "the client does not seed it: "+words(t))
 	default:
-		p.act(Action{Kind: Adopt, Entry: e, Reason: "main's own file", release: this})
+		p.act(Action{Kind: Adopt, Entry: e, Reason: "main's own file", release: only(e)})
 	}
 }
 
@@ -171,11 +172,13 @@ func (p *planner) pending(e manifests.Entry) {
 // special is the table for entries that need no engine: they are as wanted or
 // they are made.
 func (p *planner) special(e manifests.Entry) {
+	if p.asWanted(e) {
+		p.plan.InSync++
+		return
+	}
 	st := p.file(e.Key())
 	drifted := p.applied(e)
 	switch {
-	case p.asWanted(e):
-		p.plan.InSync++
 	case e.Kind == manifests.Empty && st.Type == RegularFile && st.Size == 0:
 		p.attributes(e, "the executable bit differs")
 	case drifted && p.report():

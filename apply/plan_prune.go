@@ -23,12 +23,12 @@ func (p *planner) prunes() {
 	lost := 0
 	for _, l := range p.d.owned() {
 		base = max(base, l.Len())
-		for e := range l.All() {
+		for e := range unlistedIn(l, p.wanted) {
 			if seen[e.Key()] {
 				continue
 			}
 			seen[e.Key()] = true
-			a, ok := p.prune(e)
+			a, ok := p.prune(*e)
 			if !ok {
 				continue
 			}
@@ -54,6 +54,26 @@ func (p *planner) prunes() {
 	}
 }
 
+// unlistedIn walks what stands in one listing and not in the other. Nearly all of it
+// stands in both: those are passed over side by side, as both are in order.
+func unlistedIn(l, listed *manifests.Listing) iter.Seq[*manifests.Entry] {
+	return func(yield func(*manifests.Entry) bool) {
+		if l == listed {
+			return
+		}
+		n, at := listed.Len(), 0
+		for i := range l.Len() {
+			e := l.At(i)
+			for at < n && listed.At(at).Key().Compare(e.Key()) < 0 {
+				at++
+			}
+			if (at == n || listed.At(at).Key() != e.Key()) && !yield(e) {
+				return
+			}
+		}
+	}
+}
+
 // holdWhy says why removals have to wait; "" when they need not.
 func (p *planner) holdWhy(lost, base int) string {
 	switch {
@@ -68,9 +88,9 @@ func (p *planner) holdWhy(lost, base int) string {
 	return fmt.Sprintf("%d of %d entries would be removed; the limit is %d %% and %d files", lost, base, limit.Percent, limit.Files)
 }
 
-// prune looks at one owned entry.
+// prune looks at one owned entry that is not wanted.
 func (p *planner) prune(e manifests.Entry) (Action, bool) {
-	if _, listed := p.wanted.Get(e.Key()); listed || p.plan.Stopped[e.Tree] != "" || p.plan.sources[e.Tree] || p.used[e.Key()] {
+	if p.plan.Stopped[e.Tree] != "" || p.plan.sources[e.Tree] || p.used[e.Key()] {
 		return Action{}, false
 	}
 	v := p.o.Trees[e.Tree]
@@ -129,15 +149,14 @@ func (p *planner) emptied() []Action {
 		if len(v.Empty) == 0 || v.Stopped != "" || p.plan.sources[name] {
 			continue
 		}
-		ours := map[manifests.Key]bool{}
-		for _, l := range p.d.owned() {
-			addDirs(ours, l.Tree(name))
+		owner := func(k manifests.Key) bool {
+			return slices.ContainsFunc(p.d.owned(), func(l *manifests.Listing) bool { return anyInside(l, k) })
 		}
 		for _, dir := range v.Empty {
 			k := manifests.Key{Tree: name, Path: dir}
 			_, listed := p.wanted.Get(k)
 			owned := len(p.d.ownedAt(k)) > 0 // then prune sees to it
-			if ours[k] && !listed && !owned && !p.dirListed(k) {
+			if !listed && !owned && owner(k) && !p.dirListed(k) {
 				e := manifests.Entry{Tree: name, Path: dir, Kind: manifests.EmptyDir}
 				actions = append(actions, Action{Kind: Prune, Entry: e, Reason: "left empty"})
 			}
@@ -147,17 +166,11 @@ func (p *planner) emptied() []Action {
 	return actions
 }
 
-// addDirs adds every directory that entries stand in.
-func addDirs(dirs map[manifests.Key]bool, entries iter.Seq[manifests.Entry]) {
-	for e := range entries {
-		for dir, ok := e.Path.Dir(); ok; dir, ok = dir.Dir() {
-			k := manifests.Key{Tree: e.Tree, Path: dir}
-			if dirs[k] {
-				break
-			}
-			dirs[k] = true
-		}
-	}
+// anyInside reports whether a listing has an entry inside a directory.
+func anyInside(l *manifests.Listing, dir manifests.Key) bool {
+	inside := dir.Path + "/"
+	i, _ := l.Find(manifests.Key{Tree: dir.Tree, Path: inside})
+	return i < l.Len() && l.At(i).Tree == dir.Tree && strings.HasPrefix(string(l.At(i).Path), string(inside))
 }
 
 // listedFolded reports whether a listed entry has the same name but for case:
@@ -173,13 +186,7 @@ func (p *planner) listedFolded(e manifests.Entry) bool {
 }
 
 // dirListed reports whether any listed entry stands inside a directory.
-func (p *planner) dirListed(k manifests.Key) bool {
-	if p.dirs == nil {
-		p.dirs = map[manifests.Key]bool{}
-		addDirs(p.dirs, p.wanted.All())
-	}
-	return p.dirs[k]
-}
+func (p *planner) dirListed(k manifests.Key) bool { return anyInside(p.wanted, k) }
 
 // forgets plans to stop seeding what nothing lists and no action lets go of.
 func (p *planner) forgets() {
@@ -225,6 +232,9 @@ func sortHashes(all []manifests.InfoHash) {
 
 // unlisted returns the hashes of our torrents that are not wanted, in order.
 func (p *planner) unlisted() []manifests.InfoHash {
+	if p.met == len(p.o.Torrents) {
+		return nil // a path is part of what an info hash stands for: no two entries share one
+	}
 	var all []manifests.InfoHash
 	for h := range p.o.Torrents {
 		if _, listed := p.wanted.ByInfoHash(h); !listed {

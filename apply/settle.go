@@ -23,7 +23,7 @@ func (s *Site) Settle(ctx context.Context, d Desired) (*Result, error) {
 	if len(last.awaited) == 0 {
 		return &Result{Revision: d.Revision, Actions: map[ActionKind]int{}, Entries: wanted.Len()}, nil
 	}
-	o := &Observation{Torrents: map[manifests.InfoHash]Torrent{}, Recent: map[manifests.InfoHash]bool{}}
+	o := &Observation{Recent: map[manifests.InfoHash]bool{}}
 	if err := s.observeEngine(ctx, o); err != nil {
 		return nil, err
 	}

@@ -130,14 +130,17 @@ func (a *Agent) read(ctx context.Context, rev *gitsource.Revision) (*target, err
 	}
 	d := apply.Desired{Revision: rev.ID(), Manifest: m, Listing: l, Metainfo: rev.Metainfo}
 	a.keepListings(rev.ID())
+	mine := a.listings[rev.ID()]
+	if mine == nil {
+		mine = apply.Wanted(m, a.cfg.Site, l)
+		a.listings[rev.ID()] = mine // most often it is what was applied as well: not to be read twice
+	}
 	d.Owned = a.owned(ctx, a.state.Applied)
 	for _, id := range a.earlier() {
 		if l := a.owned(ctx, id); l != nil {
 			d.Earlier = append(d.Earlier, l)
 		}
 	}
-	mine := apply.Wanted(m, a.cfg.Site, l)
-	a.listings[rev.ID()] = mine
 	return &target{revision: rev, desired: d, bytes: mine.Bytes()}, nil
 }
 
