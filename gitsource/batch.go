@@ -146,7 +146,7 @@ func (b *Batch) store(mirror *store) *store {
 	if b.st == nil {
 		b.st = openStore(b.in.dir, errNotInMirror)
 	}
-	b.st.under = mirror
+	b.st.under, b.st.beat = mirror, b.src.beat
 	return b.st
 }
 

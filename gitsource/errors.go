@@ -41,12 +41,15 @@ var (
 type RewoundError struct {
 	From, To string
 	Behind   bool // To is an older revision of the same history
+	Undone   bool // To brings back From, which an operator had given up
 }
 
 func (e *RewoundError) Error() string {
 	switch {
 	case e.To == "":
 		return fmt.Sprintf("%v: the branch is gone, %s was its head", ErrRewound, e.From)
+	case e.Undone:
+		return fmt.Sprintf("%v: its head %s contains %s, which an operator had given up", ErrRewound, e.To, e.From)
 	case e.Behind:
 		return fmt.Sprintf("%v: its head %s is older than %s, which was here before", ErrRewound, e.To, e.From)
 	}

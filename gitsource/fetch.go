@@ -100,8 +100,11 @@ func (s *Source) forward(ctx context.Context, head hash) error {
 		return err
 	}
 	forward, err := descends(ctx, st, head, tip)
-	if err != nil || forward {
+	if err != nil {
 		return err
+	}
+	if forward {
+		return s.undone(ctx, st, head, tip)
 	}
 	rewound := &RewoundError{From: tip.String(), To: head.String()}
 	if st.has(tip) {
@@ -187,6 +190,7 @@ func (in *incoming) verify(ctx context.Context, wants []hash, have func(hash) bo
 		return nil // built from a walk over the very same objects
 	}
 	scratch := openStore(in.dir, ErrRemoteDamaged)
+	scratch.beat = in.beat
 	defer scratch.Close()
 	for _, id := range wants {
 		if err := checkClosed(ctx, scratch, id, have); err != nil {
@@ -315,76 +319,4 @@ func (s *Source) head() (*Revision, error) {
 		return nil, err
 	}
 	return s.revision(s.st.tip())
-}
-
-// Accept makes a revision the one reached, whatever was before: the operator has
-// looked at a rewound or rewritten history and named where to go on. The revision
-// must be in the branch of a remote (or, while no remote answers, in the mirror).
-func (s *Source) Accept(ctx context.Context, rev string) error {
-	unlock, err := s.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	var r *Revision
-	fetchErr := s.healing(ctx, func() (err error) {
-		r, err = s.containedAnywhere(ctx, rev)
-		return err
-	})
-	if fetchErr != nil && !errors.Is(fetchErr, ErrUnreachable) {
-		return fmt.Errorf("accept %s: %w", rev, fetchErr)
-	}
-	if fetchErr != nil {
-		if r, err = s.resolve(ctx, rev); err != nil {
-			return errors.Join(err, fetchErr)
-		}
-	}
-	if err := s.judge(ctx, r.id, true); err != nil {
-		return fmt.Errorf("accept %s: %w", rev, err)
-	}
-	s.log.Warn("history accepted by the operator", "before", s.st.Tip, "now", r.ID())
-	return s.moveTip(r.id)
-}
-
-// containedAnywhere finds a revision in the branch of the first remote that has it.
-func (s *Source) containedAnywhere(ctx context.Context, rev string) (*Revision, error) {
-	var silent, other []error
-	for _, from := range s.remotes {
-		r, err := s.contained(ctx, from, rev)
-		switch {
-		case err == nil:
-			s.served(from)
-			return r, nil
-		case errors.Is(err, ErrDamaged):
-			return nil, err // ours
-		case errors.Is(err, ErrUnreachable):
-			silent = append(silent, fmt.Errorf("%s: %w", from, err))
-		default:
-			other = append(other, err)
-		}
-	}
-	if len(other) > 0 {
-		return nil, errors.Join(other...)
-	}
-	return nil, errors.Join(silent...)
-}
-
-// contained finds a revision in a remote's branch.
-func (s *Source) contained(ctx context.Context, from remote, rev string) (*Revision, error) {
-	head, err := s.fetchObjects(ctx, from)
-	if err != nil {
-		return nil, err
-	}
-	r, err := s.resolve(ctx, rev)
-	if err != nil {
-		return nil, err
-	}
-	in, err := descends(ctx, s.store, head, r.id)
-	if err != nil {
-		return nil, err
-	}
-	if !in {
-		return nil, fmt.Errorf("the branch %s of %s at %s does not contain it: %w", s.cfg.Branch, from, head, ErrNotFound)
-	}
-	return r, nil
 }

@@ -149,7 +149,8 @@ func (s *Source) each(order []remote, try func(remote) error) error {
 				err = fmt.Errorf("%s: %w", r, err)
 			}
 			failed = append(failed, err)
-			behind, other = behind || rewound.Behind, other || !rewound.Behind
+			late := rewound.Behind || rewound.Undone
+			behind, other = behind || late, other || !late
 		case errors.Is(err, ErrUnreachable):
 			silent = true
 			failed = append(failed, fmt.Errorf("%s: %w", r, err))

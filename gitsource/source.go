@@ -15,6 +15,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -86,7 +87,8 @@ type Source struct {
 
 	// guarded by turn
 	st       state
-	remade   bool // the objects were thrown away; the state on disk still says damaged
+	beat     func() // tells whoever watches the present work that it gets on
+	remade   bool   // the objects were thrown away; the state on disk still says damaged
 	store    *store
 	packs    []string        // of the mirror when store was opened
 	useless  map[string]bool // remotes that were not of use; each change is logged once
@@ -229,6 +231,10 @@ func (s *Source) lock(ctx context.Context) (unlock func(), err error) {
 		<-s.turn
 		return nil, fmt.Errorf("the mirror in %s is in use by another process: %w", s.cfg.Dir, err)
 	}
+	s.beat = pulse.Of(ctx)
+	if s.store != nil {
+		s.store.beat = s.beat
+	}
 	unlock = func() {
 		if err := s.flock.Unlock(); err != nil {
 			s.log.Warn("unlock the mirror", "dir", s.cfg.Dir, "err", err)
@@ -287,6 +293,7 @@ func (s *Source) open() (*store, error) {
 	if err != nil {
 		return nil, err
 	}
+	opened.beat = s.beat
 	s.store, s.packs = opened, names
 	return s.store, nil
 }

@@ -23,7 +23,10 @@ type state struct {
 	Checked  Signatures `json:"checked,omitempty"`  // how the tip was looked at
 	Dated    int64      `json:"dated,omitempty"`    // what the tip counts as of: the newest date in its history, Unix time
 	Contains string     `json:"contains,omitempty"` // the trusted revision that the tip was found to descend from
-	Damaged  string     `json:"damaged,omitempty"`  // why the objects must be fetched anew
+	// Abandoned are heads that an operator gave up by accepting another history.
+	// Nothing that contains one is forward any more.
+	Abandoned []string `json:"abandoned,omitempty"`
+	Damaged   string   `json:"damaged,omitempty"` // why the objects must be fetched anew
 }
 
 const stateVersion = 1
@@ -50,7 +53,7 @@ func loadState(name, branch string) (state, error) {
 	}
 	if st.Branch != branch {
 		// The operator follows another branch now: its history starts here.
-		st.Branch, st.Tip, st.Gone, st.Checked, st.Dated, st.Contains = branch, "", false, NoSignatures, 0, ""
+		st.Branch, st.Tip, st.Gone, st.Checked, st.Dated, st.Contains, st.Abandoned = branch, "", false, NoSignatures, 0, "", nil
 	}
 	return st, nil
 }

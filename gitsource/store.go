@@ -37,6 +37,7 @@ type store struct {
 	hash  hasher
 	reads int    // objects read so far, which is what a listing costs
 	under *store // is asked for what is not here; nil: nobody is
+	beat  func() // is told of each object read; nil: nobody asked
 
 	// Trees read lately: one torrent after the other is asked for by name, and a
 	// directory may have a million of them.
@@ -183,6 +184,9 @@ func (s *store) readObject(id hash, limit int64) (data []byte, t plumbing.Object
 		}
 	}()
 	s.reads++
+	if s.beat != nil {
+		s.beat()
+	}
 	var o packObject
 	if p, offset := s.find(id); p != nil {
 		o, err = p.read(offset, limit)

@@ -57,6 +57,7 @@ func TestExitCodes(t *testing.T) {
 		{&builder.LimitError{}, 3, "--allow-removals"},
 		{builder.ErrEmpty, 3, "--allow-removals"},
 		{&gitsource.RewoundError{From: "a", To: "0123456789abcdef"}, 4, "seedtree sync --accept-rewrite 0123456789ab"},
+		{&gitsource.RewoundError{From: "a", To: "0123456789abcdef", Undone: true}, 4, "set the branch there"},
 		{gitsource.ErrUnreachable, 5, ""},
 		{apply.ErrEngineUnreachable, 5, ""},
 		{errNotMain, 6, ""},

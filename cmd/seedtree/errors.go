@@ -73,6 +73,8 @@ func advice(err error) []string {
 		return []string{fmt.Sprintf("look at it: git show --show-signature %.12s   If it is wrong, set the branch back to the last good commit; this site goes on by itself", untrusted.Commit)}
 	case errors.Is(err, gitsource.ErrNoSigners):
 		return []string{"a line each, e.g.: admin:ada ssh-ed25519 AAAA...   (docs/security.md)"}
+	case errors.As(err, &rewound) && rewound.Undone:
+		return []string{fmt.Sprintf("set the branch there to the history that was accepted; to go back to the other after all: seedtree sync --accept-rewrite %.12s", rewound.To)}
 	case errors.As(err, &rewound) && rewound.To != "":
 		return []string{fmt.Sprintf("find out who rewrote it; to take it over: seedtree sync --accept-rewrite %.12s", rewound.To)}
 	case errors.Is(err, gitsource.ErrEmpty):
