@@ -6,6 +6,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -17,6 +18,7 @@ import (
 // about to end. The configuration is a pipe here, so that the start takes as
 // long as the test wants.
 func TestHangupsNeverEndTheAgent(t *testing.T) {
+	hearHangups(t)
 	s := newLoneSite(t)
 	data, err := os.ReadFile(s.config)
 	if err != nil {
@@ -60,6 +62,7 @@ func TestHangupsNeverEndTheAgent(t *testing.T) {
 // Every other verb is ended by a hangup as ever, also one whose arguments
 // mention the agent.
 func TestHangupEndsOtherVerbs(t *testing.T) {
+	hearHangups(t)
 	pipe := filepath.Join(t.TempDir(), "agent")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
@@ -81,6 +84,15 @@ func TestHangupEndsOtherVerbs(t *testing.T) {
 	if ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || ws.Signal() != syscall.SIGHUP {
 		t.Errorf("it ended with %v", cmd.ProcessState)
 	}
+}
+
+// hearHangups lets the programs that a test starts hear SIGHUP, also where nohup
+// runs the tests: who ignores a signal leaves that to its children, who catches
+// one does not.
+func hearHangups(t *testing.T) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP)
+	t.Cleanup(func() { signal.Stop(caught) })
 }
 
 // pester sends SIGHUP again and again until told to stop.
