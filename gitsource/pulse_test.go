@@ -36,7 +36,7 @@ func TestLongWorkShowsSignsOfLife(t *testing.T) {
 		must(t, fetch())
 	}
 	s.lim.packs = 2
-	head = publish(t, w, head, Commit{Put: []File{torrent(t, "y", 1)}})
+	publish(t, w, head, Commit{Put: []File{torrent(t, "y", 1)}})
 	work("merging packs", 20, fetch)
 	rewrite(t, onlyOrNewest(t, s), none)
 	must(t, s.closeStore())
