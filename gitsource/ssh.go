@@ -126,7 +126,13 @@ func (p *sshPipe) Read(b []byte) (int, error) {
 func (p *sshPipe) renew() { p.conn.renew() }
 
 func (p *sshPipe) request(body io.Reader, _ int64) (io.Reader, error) {
-	if _, err := io.Copy(p.in, body); err != nil {
+	_, err := io.Copy(p.in, body)
+	if errors.Is(err, io.EOF) {
+		// The server listens no more, because its disk is full, say; why, it has
+		// told already.
+		return p, nil
+	}
+	if err != nil {
 		return nil, err
 	}
 	return p, p.in.Close()
