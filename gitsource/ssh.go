@@ -127,6 +127,9 @@ func (p *sshPipe) renew() { p.conn.renew() }
 
 func (p *sshPipe) request(body io.Reader, _ int64) (io.Reader, error) {
 	_, err := io.Copy(p.in, body)
+	if stalled := p.conn.failure(); err != nil && stalled != nil {
+		return nil, stalled
+	}
 	if errors.Is(err, io.EOF) {
 		// The server listens no more, because its disk is full, say; why, it has
 		// told already.
