@@ -68,6 +68,22 @@ func (r *Revision) store() (*store, error) {
 	return r.made.store(st), nil
 }
 
+// Descends reports whether the revision is another, or has it in its history.
+func (r *Revision) Descends(ctx context.Context, from *Revision) (bool, error) {
+	unlock, err := r.src.lock(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	st, err := r.store()
+	if err != nil {
+		return false, err
+	}
+	in, err := descends(ctx, st, r.id, from.id)
+	r.src.noteDamage(err)
+	return in, err
+}
+
 // Revision finds a commit in the mirror: a full id, a unique beginning of at least
 // four digits, HEAD, or HEAD~N (the Nth first parent).
 func (s *Source) Revision(ctx context.Context, rev string) (*Revision, error) {

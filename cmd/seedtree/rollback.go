@@ -69,6 +69,9 @@ func (a *app) rollback(ctx context.Context, rev string, flags rollbackFlags) err
 	if err != nil {
 		return err
 	}
+	if err := inHistory(ctx, head, target); err != nil {
+		return err
+	}
 	rep := &commitReport{}
 	var back *comeback
 	if flags.restoreSource {
@@ -102,6 +105,18 @@ func (a *app) rollback(ctx context.Context, rev string, flags rollbackFlags) err
 		a.wake(cfg) // only now: the pass is to find the source given up
 	}
 	return a.emit(rep, rep.writeAll)
+}
+
+// inHistory refuses a revision that the catalog never stood at. The mirror has more
+// than the branch's history: a head that was refused, or one that was given up. An
+// operator's signature would make their content good.
+func inHistory(ctx context.Context, head, target *gitsource.Revision) error {
+	in, err := head.Descends(ctx, target)
+	if err == nil && !in {
+		err = withHint(fmt.Errorf("revision %s is not in the history of the catalog's head %s: it was never taken over, or was given up", target.ID(), head.ID()),
+			"git log names the revisions that are")
+	}
+	return err
 }
 
 // writeAll tells what goes and comes, down to the manifest's lines.
