@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
+	"strings"
 )
 
 // proxyURL is where to go first: the configured proxy, or what HTTPS_PROXY and
@@ -13,7 +16,7 @@ import (
 func (h *httpRemote) proxyURL(req *http.Request) (*url.URL, error) {
 	if h.cfg.Proxy == "" {
 		if req == nil {
-			return nil, nil
+			return nil, checkProxyVariable(h.base)
 		}
 		return http.ProxyFromEnvironment(req)
 	}
@@ -40,6 +43,29 @@ func (h *httpRemote) proxyURL(req *http.Request) (*url.URL, error) {
 	}
 	u.User = url.UserPassword(name, password)
 	return u, nil
+}
+
+// checkProxyVariable refuses a variable that the library would ignore because it cannot
+// read it: the way would be past the proxy, and nobody would know. Its value is not
+// repeated, for there may be a password in it.
+func checkProxyVariable(base string) error {
+	scheme, _, _ := strings.Cut(base, "://")
+	upper := strings.ToUpper(scheme) + "_PROXY"
+	for _, name := range []string{strings.ToLower(upper), upper} { // in the library's order
+		value := os.Getenv(name)
+		if value == "" {
+			continue
+		}
+		if !strings.Contains(value, "://") {
+			value = "http://" + value
+		}
+		u, err := url.Parse(value)
+		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
+			return fmt.Errorf("the variable %s: its value is no proxy's address (want http://HOST:PORT): mend or unset it, or set catalog.https.proxy", name)
+		}
+		return nil
+	}
+	return nil
 }
 
 // proxyAnswer words what a proxy says to CONNECT; the library keeps the status only.

@@ -112,6 +112,38 @@ func TestProxyOfTheEnvironment(t *testing.T) {
 	}
 }
 
+// What cannot be read must not mean no proxy; it may hold a password.
+func TestMalformedProxyVariable(t *testing.T) {
+	try := func(address string) error {
+		s, err := Open(Config{URLs: []string{address}, Dir: t.TempDir()})
+		if err == nil {
+			must(t, s.Close())
+		}
+		return err
+	}
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		scheme := strings.ToLower(name[:len(name)-len("_proxy")])
+		other := map[string]string{"http": "https", "https": "http"}[scheme]
+		for _, value := range []string{
+			" http://a:hunter2@proxy.example:3128", "http://a:hunter2@proxy.example:3128\n", "http://a:hunter2@proxy.example:port", "http://a:hunter2@",
+			"http://a:hunter2%zz@proxy.example", "ftp://a:hunter2@proxy.example", "://a:hunter2@proxy.example", ":3128",
+		} {
+			t.Setenv(name, value)
+			err := try(scheme + "://git.example/x")
+			if err == nil || !strings.Contains(err.Error(), "variable "+name) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("%s=%q: %v", name, value, err)
+			}
+			must(t, try(other+"://git.example/x")) // is not asked about it
+			must(t, try("/srv/catalog.git"))
+		}
+		for _, value := range []string{"", "proxy.example:3128", "10.0.0.1:3128", "proxy.example", "[::1]:3128", "http://a:hunter2@proxy.example:3128/", "https://proxy.example", "socks5://proxy.example"} {
+			t.Setenv(name, value)
+			must(t, try(scheme+"://git.example/x"))
+		}
+		t.Setenv(name, "")
+	}
+}
+
 // A proxy that takes the connection and says nothing is silence like any other.
 func TestSilentProxy(t *testing.T) {
 	t.Parallel()
