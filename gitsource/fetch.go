@@ -56,16 +56,6 @@ func (s *Source) fetch(ctx context.Context) (*Revision, error) {
 		}
 		return s.forward(ctx, head)
 	})
-	var rewound *RewoundError
-	if s.remade && errors.As(err, &rewound) {
-		// The objects are whole; only history is in question.
-		st, openErr := s.open()
-		if openErr != nil {
-			return nil, openErr
-		}
-		s.st.Gone = !st.has(s.st.tip())
-		err = errors.Join(err, s.save())
-	}
 	if errors.Is(err, ErrRewound) || errors.Is(err, ErrDamaged) {
 		return nil, err
 	}
@@ -244,7 +234,7 @@ func (s *Source) haves(st *store) ([]hash, error) {
 // checkTip fails when the revision reached is lost and nobody knows of it.
 func (s *Source) checkTip(st *store) error {
 	tip := s.st.tip()
-	if tip.IsZero() || st.has(tip) || s.remade || s.st.Gone {
+	if tip.IsZero() || st.has(tip) || s.st.Gone {
 		return nil
 	}
 	return broken(ErrDamaged, "revision %s is missing", tip)
@@ -252,8 +242,9 @@ func (s *Source) checkTip(st *store) error {
 
 // remake fetches everything into a new mirror beside the old one and puts it in the
 // old one's place once it is whole: what can be read of the old one serves until then.
-// Where history stood is kept, so that a remote cannot use the occasion to go back;
-// and until the next fetch ends well the state on disk goes on saying damaged.
+// Where history stood is kept, so that a remote cannot use the occasion to go back.
+// Whatever is thought of its head then, the objects are whole from here on: a head that
+// is refused must not cost all of them again at each look.
 func (s *Source) remake(ctx context.Context, cause error) error {
 	s.noteDamage(cause)
 	var heads []hash
@@ -283,8 +274,13 @@ func (s *Source) remake(ctx context.Context, cause error) error {
 	if err := swapDirs(s.path(gitName), beside, s.path(replacedName)); err != nil {
 		return fmt.Errorf("make the mirror anew: %w", err)
 	}
-	s.st.Damaged, s.remade = "", true
-	return nil
+	st, err := s.open()
+	if err != nil {
+		return err
+	}
+	tip := s.st.tip()
+	s.st.Damaged, s.st.Gone = "", !tip.IsZero() && !st.has(tip)
+	return s.save()
 }
 
 // swapDirs puts a directory in another's place, which is moved aside and removed.
@@ -313,7 +309,7 @@ func (s *Source) head() (*Revision, error) {
 		return nil, fmt.Errorf("nothing was fetched yet: %w", ErrEmpty)
 	}
 	if s.st.Gone {
-		return nil, fmt.Errorf("%w: %s, the head before, was lost here and is in the remote's branch no more", ErrRewound, s.st.Tip)
+		return nil, fmt.Errorf("%w: %s, the head before, was lost here, and the remote that the mirror was made anew from does not have it", ErrRewound, s.st.Tip)
 	}
 	if _, err := s.open(); err != nil {
 		return nil, err

@@ -88,7 +88,6 @@ type Source struct {
 	// guarded by turn
 	st       state
 	beat     func() // tells whoever watches the present work that it gets on
-	remade   bool   // the objects were thrown away; the state on disk still says damaged
 	store    *store
 	packs    []string        // of the mirror when store was opened
 	useless  map[string]bool // remotes that were not of use; each change is logged once
@@ -321,14 +320,12 @@ func (s *Source) noteDamage(err error) {
 }
 
 func (s *Source) save() error {
-	err := saveState(s.path(stateName), s.st)
-	s.remade = s.remade && err != nil
-	return err
+	return saveState(s.path(stateName), s.st)
 }
 
 // moveTip makes a revision the one reached.
 func (s *Source) moveTip(id hash) error {
-	if s.st.Tip == id.String() && !s.remade {
+	if s.st.Tip == id.String() && !s.st.Gone {
 		return nil
 	}
 	s.st.Tip, s.st.Gone = id.String(), false

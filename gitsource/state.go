@@ -19,7 +19,7 @@ type state struct {
 	Version  int        `json:"version"`
 	Branch   string     `json:"branch"`
 	Tip      string     `json:"tip,omitempty"`      // the revision reached
-	Gone     bool       `json:"gone,omitempty"`     // the tip's objects were lost here and are in the remote's branch no more
+	Gone     bool       `json:"gone,omitempty"`     // the tip's objects were lost, and not in the branch that the mirror was made anew from
 	Checked  Signatures `json:"checked,omitempty"`  // how the tip was looked at
 	Dated    int64      `json:"dated,omitempty"`    // what the tip counts as of: the newest date in its history, Unix time
 	Contains string     `json:"contains,omitempty"` // the trusted revision that the tip was found to descend from
