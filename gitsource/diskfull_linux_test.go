@@ -3,6 +3,7 @@ package gitsource
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 	"testing"
@@ -54,4 +55,34 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("head %s", r.ID())
 	}
 	git(t, filepath.Join(dir, gitName), "fsck", "--strict", "--full")
+}
+
+// The disk fills up while a pack comes: an error that says so, what was here before
+// stays readable, and with room the next pass is whole. A real small file system.
+func TestDiskFullWhileFetching(t *testing.T) {
+	t.Parallel()
+	unshare := testkit.Need(t, "unshare", "util-linux")
+	repo := bareRepo(t)
+	w := opened(t, repo)
+	first := publish(t, w, nil, Commit{Put: some(t, 3)})
+	publish(t, w, first, Commit{Put: []File{noise("noise", 3<<20)}})
+	self, err := os.Executable()
+	must(t, err)
+	mnt := t.TempDir()
+	script := `set -e
+mount -t tmpfs -o size=2m tmpfs ` + mnt + `
+! "$0" 2>` + mnt + `.err
+grep -q 'no space left' ` + mnt + `.err
+mount -o remount,size=64m ` + mnt + `
+"$0"`
+	args := []string{"--mount", "--propagation", "private"}
+	if os.Geteuid() != 0 {
+		args = append(args, "--map-root-user")
+	}
+	cmd := exec.CommandContext(t.Context(), unshare, append(args, "sh", "-c", script, self)...)
+	cmd.Env = append(os.Environ(), fetchForChild+"="+filepath.Join(mnt, "mirror"), "GITSOURCE_TEST_URL="+repo)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		said, _ := os.ReadFile(mnt + ".err")
+		t.Errorf("%v\n%s\n%s", err, out, said)
+	}
 }

@@ -1,190 +1,216 @@
 package gitsource
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
-
-	"seedtree/internal/testkit"
 )
 
-// The end-to-end scenarios of git-sync, the puller that has met the most servers,
-// under its names, as far as they mean something here. What is not here stands with
-// its own fault: broken mirrors in faults_test.go, servers that go wrong in
-// deadline_test.go, credentials in sshauth_test.go and httpsauth_test.go.
+// gitSyncScenarios are the end-to-end scenarios of git-sync, the puller that has met
+// the most servers, by its own names. Each says which test shows it here, of this
+// package or of another by its folder, or after a dash why it means nothing here.
+const gitSyncScenarios = `
+init_root_doesnt_exist                     TestGitSync/init_root_doesnt_exist
+init_root_exists_empty                     TestGitSync/init_root_exists_empty
+init_root_flag_is_weird                    TestGitSync/init_root_flag_is_weird
+init_root_flag_has_symlink                 TestGitSync/init_root_flag_has_symlink
+init_root_is_under_another_repo            TestGitSync/init_root_is_under_another_repo
+init_root_fails_sanity                     TestGitSync/init_root_fails_sanity TestDamagedMirrorIsRemade TestLeftoversDoNoHarm
+bad_ref_non_zero_exit                      TestGitSync/bad_ref_non_zero_exit cmd/seedtree.TestExitCodes
+sync_default_ref                           TestGitSync/sync_default_ref
+sync_head                                  TestGitSync/sync_head
+sync_head_absolute_link                    - there is no link: files stand in the trees that the configuration names
+sync_head_subdir_link                      - as above
+worktree_cleanup                           TestGitSync/worktree_cleanup TestLeftoversDoNoHarm
+worktree_unexpected_removal                TestGitSync/worktree_unexpected_removal
+sync_recover_wrong_worktree_hash           TestGitSync/sync_recover_wrong_worktree_hash
+stale_worktree_timeout                     - there is no work tree; what was replaced is kept in each tree's trash
+stale_worktree_timeout_restart             - as above
+v3_v4_upgrade_in_place                     - no release kept its state in another way; one that cannot be read: TestLostStateIsTold
+readlink                                   TestGitSync/sync_head
+sync_branch                                TestGitSync/sync_branch
+sync_branch_switch                         TestGitSync/sync_branch_switch
+sync_tag                                   TestGitSync/sync_tag
+sync_annotated_tag                         TestGitSync/sync_tag
+sync_sha                                   TestGitSync/sync_sha
+sync_sha_once                              TestGitSync/sync_sha_once_sync_different_sha_known
+sync_sha_once_sync_different_sha_known     TestGitSync/sync_sha_once_sync_different_sha_known
+sync_sha_once_sync_different_sha_unknown   TestGitSync/sync_sha_once_sync_different_sha_unknown
+sync_crash_no_link_cleanup_retry           TestGitSync/sync_crash_no_link_cleanup_retry
+sync_crash_no_worktree_cleanup_retry       TestGitSync/sync_crash_no_worktree_cleanup_retry
+sync_sha_shafile_exists                    TestGitSync/sync_sha_shafile_exists
+sync_repo_switch                           TestGitSync/sync_repo_switch TestAnotherRepositoryOverTheSameMirror
+error_slow_git_short_timeout               TestSlowServerWithPatience TestServersThatGoWrong
+sync_slow_git_long_timeout                 TestSlowServerWithPatience TestSlowButMovingServer
+sync_on_signal_sighup                      cmd/seedtree.TestHangupsNeverEndTheAgent internal/e2e.TestSignedCatalog
+sync_on_signal_hup                         - one signal, by one name: as above
+sync_on_signal_1                           - as above
+sync_depth_default_shallow                 - the mirror has all of history: only so it can tell forward from back
+sync_depth_across_updates                  - as above
+sync_depth_change_on_restart               - as above
+auth_http_password                         TestHTTPSCredentials
+auth_http_password_in_url                  TestRefusedConfigurations
+auth_http_password_file                    TestHTTPSCredentials
+auth_ssh                                   TestSSHAddresses TestSSHKeysOfTheUser
+auth_ssh_url                               TestSSH TestSSHKeys TestSSHKeyTypes
+auth_askpass_url_wrong_password            - nobody is asked for a password; a wrong one in its file: TestHTTPSCredentials
+auth_askpass_url_correct_password          - as above
+auth_askpass_url_sometimes_wrong           TestHTTPSCredentials
+auth_askpass_url_flaky                     TestHTTPSCredentials
+auth_askpass_url_slow_start                TestHTTPSCredentials
+auth_github_app_application_id             - a token is a password, and stands in a file like one
+auth_github_app_client_id                  - as above
+exechook_success                           - no program is run after a pass
+exechook_fail_retry                        - as above
+exechook_success_once                      - as above
+exechook_fail_once                         - as above
+exechook_startup_after_crash               - as above
+webhook_success                            - no webhook goes out, nor does one come in yet
+webhook_fail_retry                         - as above
+webhook_success_once                       - as above
+webhook_fail_retry_once                    - as above
+webhook_fire_and_forget                    - as above
+expose_http                                internal/web.TestAnswers internal/agent.TestReadiness
+expose_http_after_restart                  internal/agent.TestReadiness
+submodule_sync_default                     - a catalog has none: TestHostileEntriesAreAllNamed, and beside it submodule_sync_off
+submodule_sync_depth                       - as above
+submodule_sync_off                         TestGitSync/submodule_sync_off TestHostileEntriesAreAllNamed
+submodule_sync_shallow                     - as above
+submodule_sync_relative                    - as above
+submodule_sync_over_ssh_different_keys     - as above
+submodule_sync_over_http_different_passwords - as above
+sparse_checkout                            - nothing is checked out; a site's share of the trees is the manifest's: manifests.TestIncludes
+additional_git_configs                     - neither git nor its configuration is used: TestLocalPathWithoutGit
+export_error                               internal/agent.TestGitUnreachable
+export_error_abs_path                      - the status file has one place
+touch_file                                 - the status file is written at each pass
+touch_file_abs_path                        - as above
+github_https                               - tests do not leave the machine; git's own server behind https: TestHTTPS
+gc_default                                 TestMirrorDoesNotGrowOld
+gc_auto                                    TestManyPacksAreMerged
+gc_always                                  - packs are merged in one way, and never by git
+gc_aggressive                              - as above
+gc_off                                     - as above
+`
+
+// gitSyncHas is how many scenarios git-sync had when they were written down.
+const gitSyncHas = 81
+
+// Every scenario has its test, and every test that is named there exists.
+func TestGitSyncScenariosAreShown(t *testing.T) {
+	t.Parallel()
+	folders := map[string]map[string][]string{}
+	exists := func(dir, test, sub string) bool {
+		if folders[dir] == nil {
+			folders[dir] = testsIn(t, filepath.Join("..", filepath.FromSlash(dir)))
+		}
+		texts, found := folders[dir][test]
+		return found && (sub == "" || slices.Contains(texts, sub))
+	}
+	named := regexp.MustCompile(`(?:([\w/]+)\.)?(Test\w+)(?:/(\w+))?`)
+	seen := map[string]bool{}
+	for line := range strings.Lines(strings.TrimSpace(gitSyncScenarios)) {
+		name, shown, _ := strings.Cut(strings.TrimSpace(line), " ")
+		shown = strings.TrimSpace(shown)
+		if seen[name] {
+			t.Errorf("%s stands there twice", name)
+		}
+		seen[name] = true
+		for _, m := range named.FindAllStringSubmatch(shown, -1) {
+			if !exists(cmp.Or(m[1], "gitsource"), m[2], m[3]) {
+				t.Errorf("%s: there is no %s", name, m[0])
+			}
+		}
+		if rest := strings.TrimSpace(named.ReplaceAllString(shown, "")); shown == "" || rest != "" && !strings.HasPrefix(shown, "- ") {
+			t.Errorf("%s: %q is neither a test nor a reason", name, shown)
+		}
+	}
+	if len(seen) != gitSyncHas {
+		t.Errorf("%d scenarios, git-sync has %d", len(seen), gitSyncHas)
+	}
+}
+
+// testsIn reads a folder's tests: their names, and the texts that occur in each.
+func testsIn(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	must(t, err)
+	found := map[string][]string{}
+	for _, file := range files {
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		must(t, err)
+		for _, d := range parsed.Decls {
+			f, ok := d.(*ast.FuncDecl)
+			if !ok || f.Recv != nil || !strings.HasPrefix(f.Name.Name, "Test") {
+				continue
+			}
+			texts := []string{}
+			ast.Inspect(f, func(n ast.Node) bool {
+				if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+					text, err := strconv.Unquote(lit.Value)
+					must(t, err)
+					texts = append(texts, text)
+				}
+				return true
+			})
+			found[f.Name.Name] = texts
+		}
+	}
+	return found
+}
+
 func TestGitSync(t *testing.T) {
 	t.Parallel()
-	repo := bareRepo(t)
-	publish(t, opened(t, repo), nil, Commit{Put: some(t, 3)})
-	try := func(dir string) error {
-		s, err := Open(Config{URLs: []string{repo}, Dir: dir})
-		if err != nil {
-			return err
-		}
-		defer s.Close()
-		r, err := s.Fetch(t.Context())
-		if err == nil && len(paths(t, r)) != 3 {
-			t.Error("not everything came")
-		}
-		return err
-	}
-	for name, dir := range map[string]func(t *testing.T, base string) string{
-		"init_root_doesnt_exist":     func(_ *testing.T, base string) string { return filepath.Join(base, "a", "b", "c") },
-		"init_root_exists_empty":     func(_ *testing.T, base string) string { return base },
-		"init_root_flag_is_weird":    func(_ *testing.T, base string) string { return base + "/../" + filepath.Base(base) + "/./x/../y" },
-		"init_root_flag_has_symlink": linkedDir,
-		"init_root_is_under_another_repo": func(t *testing.T, base string) string {
+	for name, scenario := range map[string]func(*testing.T){
+		"init_root_doesnt_exist": inFolder(func(_ *testing.T, base string) string { return filepath.Join(base, "a", "b", "c") }),
+		"init_root_exists_empty": inFolder(func(_ *testing.T, base string) string { return base }),
+		"init_root_flag_is_weird": inFolder(func(_ *testing.T, base string) string {
+			return base + "/../" + filepath.Base(base) + "/./x/../y"
+		}),
+		"init_root_flag_has_symlink": inFolder(func(t *testing.T, base string) string {
+			real, link := filepath.Join(base, "real"), filepath.Join(base, "link")
+			must(t, errors.Join(os.Mkdir(real, 0o755), os.Symlink(real, link)))
+			return filepath.Join(link, "mirror")
+		}),
+		"init_root_is_under_another_repo": inFolder(func(t *testing.T, base string) string {
 			git(t, base, "init", "-q")
 			return filepath.Join(base, "mirror")
-		},
+		}),
+		"init_root_fails_sanity": rootFailsSanity,
+		"bad_ref_non_zero_exit":  badRef, "sync_default_ref": defaultRef, "sync_head": headMoves,
+		"sync_branch": branchMoves, "sync_branch_switch": branchSwitch, "sync_tag": tagsAreNoBranches, "sync_sha": idsAreNoBranches,
+		"worktree_cleanup": garbageInTheMirror,
+		"worktree_unexpected_removal": afterAccident(false, func(t *testing.T, s *Source) {
+			must(t, os.RemoveAll(s.path(gitName)))
+		}),
+		"sync_recover_wrong_worktree_hash": afterAccident(false, func(t *testing.T, s *Source) {
+			tree := git(t, s.path(gitName), "mktree", "--missing")
+			git(t, s.path(gitName), "update-ref", "refs/heads/main", git(t, s.path(gitName), "commit-tree", "-m", "corrupt it", tree))
+		}),
+		"sync_crash_no_link_cleanup_retry": afterAccident(true, func(t *testing.T, s *Source) {
+			must(t, os.Remove(s.path(stateName)))
+		}),
+		"sync_crash_no_worktree_cleanup_retry": afterAccident(true, func(t *testing.T, s *Source) {
+			must(t, os.RemoveAll(filepath.Join(s.path(gitName), "objects")))
+		}),
+		"sync_sha_once_sync_different_sha_known":   func(t *testing.T) { exactly(t, true) },
+		"sync_sha_once_sync_different_sha_unknown": func(t *testing.T) { exactly(t, false) },
+		"sync_sha_shafile_exists":                  filesNamedLikeCommits,
+		"sync_repo_switch":                         repoSwitch,
+		"submodule_sync_off":                       submoduleBeside,
 	} {
 		t.Run(name, func(t *testing.T) {
-			at := dir(t, t.TempDir())
-			for range 2 { // absent, and there
-				must(t, try(at))
-			}
+			t.Parallel()
+			scenario(t)
 		})
 	}
-	t.Run("init_root_fails_sanity", func(t *testing.T) {
-		base := t.TempDir()
-		precious := filepath.Join(base, "precious")
-		must(t, os.WriteFile(precious, []byte("mine"), 0o600))
-		if err := try(base); err == nil || !strings.Contains(err.Error(), "precious") {
-			t.Errorf("somebody's folder: %v", err)
-		}
-		if data, err := os.ReadFile(precious); err != nil || string(data) != "mine" {
-			t.Errorf("%q, %v", data, err)
-		}
-	})
-	t.Run("change_repos_after_sync", func(t *testing.T) {
-		other, dir := bareRepo(t), t.TempDir()
-		publish(t, opened(t, other), nil, Commit{Put: some(t, 2)})
-		must(t, try(dir))
-		s, _ := openedIn(t, dir, other)
-		if _, err := s.Fetch(t.Context()); !errors.Is(err, ErrRewound) {
-			t.Errorf("another history: %v", err)
-		}
-	})
-}
-
-func linkedDir(t *testing.T, base string) string {
-	real, link := filepath.Join(base, "real"), filepath.Join(base, "link")
-	must(t, errors.Join(os.Mkdir(real, 0o755), os.Symlink(real, link)))
-	return filepath.Join(link, "mirror")
-}
-
-// branch_sync and branch_switch: forward, to another branch, and back over the same mirror.
-func TestGitSyncBranches(t *testing.T) {
-	t.Parallel()
-	repo, dir := bareRepo(t), t.TempDir()
-	w := opened(t, repo)
-	first := publish(t, w, nil, Commit{Put: some(t, 3)})
-	git(t, repo, "branch", "other", first.ID())
-	second := publish(t, w, first, Commit{Put: []File{torrent(t, "x", 1)}})
-	for _, step := range []struct {
-		branch string
-		want   *Revision
-	}{{"main", second}, {"other", first}, {"main", second}} {
-		s, err := Open(Config{URLs: []string{repo}, Dir: dir, Branch: step.branch})
-		must(t, err)
-		if r, err := s.Fetch(t.Context()); err != nil || r.ID() != step.want.ID() {
-			t.Errorf("branch %s: %v, %v", step.branch, r, err)
-		}
-		must(t, s.Close())
-	}
-}
-
-// The disk fills up while a pack comes: an error that says so, what was here before
-// stays readable, and with room the next pass is whole. A real small file system.
-func TestDiskFullWhileFetching(t *testing.T) {
-	t.Parallel()
-	unshare := testkit.Need(t, "unshare", "util-linux")
-	repo := bareRepo(t)
-	w := opened(t, repo)
-	first := publish(t, w, nil, Commit{Put: some(t, 3)})
-	publish(t, w, first, Commit{Put: []File{noise("noise", 3<<20)}})
-	self, err := os.Executable()
-	must(t, err)
-	mnt := t.TempDir()
-	script := `set -e
-mount -t tmpfs -o size=2m tmpfs ` + mnt + `
-! "$0" 2>` + mnt + `.err
-grep -q 'no space left' ` + mnt + `.err
-mount -o remount,size=64m ` + mnt + `
-"$0"`
-	args := []string{"--mount", "--propagation", "private"}
-	if os.Geteuid() != 0 {
-		args = append(args, "--map-root-user")
-	}
-	cmd := exec.CommandContext(t.Context(), unshare, append(args, "sh", "-c", script, self)...)
-	cmd.Env = append(os.Environ(), fetchForChild+"="+filepath.Join(mnt, "mirror"), "GITSOURCE_TEST_URL="+repo)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		said, _ := os.ReadFile(mnt + ".err")
-		t.Errorf("%v\n%s\n%s", err, out, said)
-	}
-}
-
-// Hundreds of reports cost the server no more than the last one, after its own
-// cleaning, and cost our mirror nothing.
-func TestStatusBranchDoesNotGrow(t *testing.T) {
-	t.Parallel()
-	_, cfg, repo := overHTTPS(t)
-	s := with(t, cfg)
-	local := opened(t, repo)
-	publish(t, local, nil, Commit{Put: some(t, 3)})
-	fetched(t, s)
-	git(t, repo, "gc", "-q", "--prune=now")
-	objects, size := inPacks(t, repo), treeSize(t, s.cfg.Dir)
-	for i := range 200 {
-		to := local
-		if i%10 == 0 {
-			to = s // the dear way
-		}
-		must(t, to.PushStatus(t.Context(), "lima", fmt.Appendf(nil, `{"n": %d}`, i)))
-	}
-	if n := git(t, repo, "rev-list", "--count", "status/lima"); n != "1" {
-		t.Errorf("the branch has %s commits", n)
-	}
-	git(t, repo, "gc", "-q", "--prune=now")
-	if grown := inPacks(t, repo) - objects; grown != 3 {
-		t.Errorf("the server keeps %d objects of 200 reports, want a commit, a tree and a file", grown)
-	}
-	if grown := treeSize(t, s.cfg.Dir) - size; grown > 0 {
-		t.Errorf("the mirror grew by %d bytes", grown)
-	}
-}
-
-// inPacks counts a repository's objects.
-func inPacks(t *testing.T, repo string) int {
-	t.Helper()
-	for line := range strings.Lines(git(t, repo, "count-objects", "-v")) {
-		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "in-pack: "); ok {
-			count, err := strconv.Atoi(n)
-			must(t, err)
-			return count
-		}
-	}
-	t.Fatal("git does not count")
-	return 0
-}
-
-// treeSize sums up the files below a folder.
-func treeSize(t *testing.T, dir string) (sum int64) {
-	t.Helper()
-	must(t, filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			sum += info.Size()
-		}
-		return err
-	}))
-	return sum
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -116,4 +117,64 @@ func TestMirrorDoesNotGrowOld(t *testing.T) {
 		t.Errorf("the mirror has %d bytes, git's fresh clone %d", ours, fresh)
 	}
 	git(t, filepath.Join(dir, gitName), "fsck", "--strict", "--full")
+}
+
+// Hundreds of reports cost the server no more than the last one, after its own
+// cleaning, and cost our mirror nothing.
+func TestStatusBranchDoesNotGrow(t *testing.T) {
+	t.Parallel()
+	_, cfg, repo := overHTTPS(t)
+	s := with(t, cfg)
+	local := opened(t, repo)
+	publish(t, local, nil, Commit{Put: some(t, 3)})
+	fetched(t, s)
+	git(t, repo, "gc", "-q", "--prune=now")
+	objects, size := inPacks(t, repo), treeSize(t, s.cfg.Dir)
+	for i := range 200 {
+		to := local
+		if i%10 == 0 {
+			to = s // the dear way
+		}
+		must(t, to.PushStatus(t.Context(), "lima", fmt.Appendf(nil, `{"n": %d}`, i)))
+	}
+	if n := git(t, repo, "rev-list", "--count", "status/lima"); n != "1" {
+		t.Errorf("the branch has %s commits", n)
+	}
+	git(t, repo, "gc", "-q", "--prune=now")
+	if grown := inPacks(t, repo) - objects; grown != 3 {
+		t.Errorf("the server keeps %d objects of 200 reports, want a commit, a tree and a file", grown)
+	}
+	if grown := treeSize(t, s.cfg.Dir) - size; grown > 0 {
+		t.Errorf("the mirror grew by %d bytes", grown)
+	}
+}
+
+// inPacks counts a repository's objects.
+func inPacks(t *testing.T, repo string) int {
+	t.Helper()
+	for line := range strings.Lines(git(t, repo, "count-objects", "-v")) {
+		if n, ok := strings.CutPrefix(strings.TrimSpace(line), "in-pack: "); ok {
+			count, err := strconv.Atoi(n)
+			must(t, err)
+			return count
+		}
+	}
+	t.Fatal("git does not count")
+	return 0
+}
+
+// treeSize sums up the files below a folder.
+func treeSize(t *testing.T, dir string) (sum int64) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(_ string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			sum += info.Size()
+		}
+		return err
+	}))
+	return sum
 }

@@ -101,8 +101,18 @@ func TestHTTPSCredentials(t *testing.T) {
 	if _, err := s.Fetch(t.Context()); !errors.Is(err, ErrAuth) {
 		t.Errorf("empty password file: %v", err)
 	}
+	must(t, os.Remove(g.PasswordFile))
+	if _, err := s.Fetch(t.Context()); !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), g.PasswordFile) {
+		t.Errorf("no password file: %v", err)
+	}
 	if err := os.WriteFile(g.PasswordFile, []byte("changed"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	fetched(t, s)
+	stranger := cfg
+	stranger.HTTPS.Username = "stranger"
+	if _, err := with(t, stranger).Fetch(t.Context()); !errors.Is(err, ErrAuth) || errors.Is(err, ErrUnreachable) {
+		t.Errorf("wrong user: %v", err)
 	}
 
 	noCA := cfg
@@ -239,7 +249,8 @@ func TestBrokenServers(t *testing.T) {
 func TestSlowServerWithPatience(t *testing.T) {
 	t.Parallel()
 	g, cfg, repo := overHTTPS(t)
-	publish(t, opened(t, repo), nil, Commit{Put: some(t, 3)})
+	writer := opened(t, repo)
+	head := publish(t, writer, nil, Commit{Put: some(t, 3)})
 	g.Wrap(func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			time.Sleep(500 * time.Millisecond) // the slowness is the subject
@@ -248,10 +259,19 @@ func TestSlowServerWithPatience(t *testing.T) {
 	})
 	short := cfg
 	short.Timeout = 100 * time.Millisecond
-	if _, err := with(t, short).Fetch(t.Context()); !errors.Is(err, ErrUnreachable) {
+	hasty := with(t, short)
+	if _, err := hasty.Fetch(t.Context()); !errors.Is(err, ErrUnreachable) {
 		t.Errorf("short deadline: %v", err)
 	}
-	fetched(t, with(t, cfg))
+	if _, err := hasty.Head(); !errors.Is(err, ErrEmpty) {
+		t.Errorf("head: %v", err)
+	}
+	s := with(t, cfg)
+	fetched(t, s)
+	next := publish(t, writer, head, Commit{Put: []File{torrent(t, "x", 1)}})
+	if r := fetched(t, s); r.ID() != next.ID() || len(paths(t, r)) != 4 {
+		t.Errorf("fetched %s", r.Short())
+	}
 }
 
 func TestRedirects(t *testing.T) {

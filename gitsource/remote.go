@@ -77,8 +77,8 @@ func newRemote(raw string, cfg Config) (remote, error) {
 		return newLocal(raw), nil
 	}
 	if !strings.Contains(raw, "://") {
-		if host, path, ok := strings.Cut(raw, ":"); ok && host != "" && !strings.Contains(host, "/") {
-			return newSSH(&url.URL{Scheme: "ssh", User: scpUser(host), Host: scpHost(host), Path: path}, cfg)
+		if u, ok := scpURL(raw); ok {
+			return newSSH(u, cfg)
 		}
 		return nil, errors.New("not an absolute path, ssh or https address")
 	}
@@ -103,18 +103,17 @@ func newRemote(raw string, cfg Config) (remote, error) {
 	return nil, fmt.Errorf("scheme %q is not supported: use an absolute path, ssh:// or https://", u.Scheme)
 }
 
-func scpUser(host string) *url.Userinfo {
-	if name, _, ok := strings.Cut(host, "@"); ok {
-		return url.User(name)
+// scpURL reads what scp and git understand as well: [USER@]HOST:PATH.
+func scpURL(raw string) (*url.URL, bool) {
+	place, path, ok := strings.Cut(raw, ":")
+	if !ok || place == "" || strings.Contains(place, "/") {
+		return nil, false
 	}
-	return nil
-}
-
-func scpHost(host string) string {
-	if _, h, ok := strings.Cut(host, "@"); ok {
-		return h
+	u := &url.URL{Scheme: "ssh", Host: place, Path: path}
+	if user, host, ok := strings.Cut(place, "@"); ok {
+		u.User, u.Host = url.User(user), host
 	}
-	return host
+	return u, true
 }
 
 // redact takes a password out of an address before it is shown.

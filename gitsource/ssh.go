@@ -22,6 +22,14 @@ import (
 // newSSH makes a remote that runs git's services on an ssh server. Only what is
 // configured counts: no ~/.ssh/config, no prompts.
 func newSSH(u *url.URL, cfg Config) (remote, error) {
+	r, err := sshAt(u, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &wire{address: u.Redacted(), timeout: cfg.Timeout, open: r.open}, nil
+}
+
+func sshAt(u *url.URL, cfg Config) (*sshRemote, error) {
 	if u.Hostname() == "" || strings.Trim(u.Path, "/") == "" {
 		return nil, errors.New("it needs a host and a path, as in ssh://git@git.example/catalog.git")
 	}
@@ -36,7 +44,7 @@ func newSSH(u *url.URL, cfg Config) (remote, error) {
 	if strings.HasPrefix(r.path, "/~") {
 		r.path = r.path[1:]
 	}
-	return &wire{address: u.Redacted(), timeout: cfg.Timeout, open: r.open}, nil
+	return r, nil
 }
 
 type sshRemote struct {

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -47,6 +48,76 @@ func TestSSHKeyTypes(t *testing.T) {
 				t.Errorf("%s, passphrase %q: %v", keyType, secret, err)
 			}
 		}
+	}
+}
+
+// An address is written as a URL, or as people write it for git and scp.
+func TestSSHAddresses(t *testing.T) {
+	t.Parallel()
+	for raw, want := range map[string]sshRemote{
+		"ada@git.example:/srv/c.git":           {user: "ada", host: "git.example", port: "22", path: "/srv/c.git"},
+		"git.example:c.git":                    {user: "git", host: "git.example", port: "22", path: "c.git"}, // below the home
+		"ssh://ada@git.example/srv/c.git":      {user: "ada", host: "git.example", port: "22", path: "/srv/c.git"},
+		"ssh://git.example:2222/~ada/it's.git": {user: "git", host: "git.example", port: "2222", path: "~ada/it's.git"},
+		"ssh://[2001:db8::1]:2222/c.git":       {user: "git", host: "2001:db8::1", port: "2222", path: "/c.git"},
+	} {
+		u, err := url.Parse(raw)
+		if scp, ok := scpURL(raw); ok && !strings.Contains(raw, "://") {
+			u, err = scp, nil
+		}
+		must(t, err)
+		got, err := sshAt(u, Config{})
+		if err != nil || *got != want {
+			t.Errorf("%s: %+v, %v", raw, got, err)
+		}
+		if _, err := Open(Config{URLs: []string{raw}, Dir: t.TempDir()}); err != nil {
+			t.Errorf("%s: %v", raw, err)
+		}
+	}
+}
+
+// Without a key in the configuration it is an agent's, then the user's own: as many as
+// there are, and the one that the server knows opens.
+func TestSSHKeysOfTheUser(t *testing.T) {
+	g, cfg, repo := overSSH(t)
+	head := publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("SSH_AUTH_SOCK", "")
+	cfg.SSH.KeyFile = ""
+	if _, err := with(t, cfg).Fetch(t.Context()); !errors.Is(err, ErrAuth) || !strings.Contains(err.Error(), "~/.ssh has no key") {
+		t.Errorf("no key anywhere: %v", err)
+	}
+	must(t, os.Mkdir(filepath.Join(home, ".ssh"), 0o700))
+	key := func(keyType string) ssh.PublicKey {
+		return testkit.WriteSSHKey(t, filepath.Join(home, ".ssh", "id_"+keyType), keyType, "")
+	}
+	key("ed25519")
+	key("ecdsa")
+	last := key("rsa")
+	if _, err := with(t, cfg).Fetch(t.Context()); !errors.Is(err, ErrAuth) || errors.Is(err, ErrUnreachable) {
+		t.Errorf("three keys that nobody knows: %v", err)
+	}
+	g.Authorize(last)
+	if r := fetched(t, with(t, cfg)); r.ID() != head.ID() {
+		t.Errorf("fetched %s", r.Short())
+	}
+
+	sock := filepath.Join(t.TempDir(), "agent")
+	agent := exec.CommandContext(t.Context(), testkit.Need(t, "ssh-agent", "openssh-client"), "-D", "-a", sock)
+	must(t, agent.Start())
+	t.Cleanup(func() { _ = agent.Process.Kill(); _ = agent.Wait() })
+	testkit.Eventually(t, 10*time.Second, "the agent listens", func() error { _, err := os.Stat(sock); return err })
+	t.Setenv("SSH_AUTH_SOCK", sock)
+	for _, name := range []string{"id_ed25519", "id_ecdsa", "id_rsa"} {
+		file := filepath.Join(home, ".ssh", name)
+		if out, err := exec.CommandContext(t.Context(), testkit.Need(t, "ssh-add", "openssh-client"), file).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		must(t, os.Remove(file))
+	}
+	if r := fetched(t, with(t, cfg)); r.ID() != head.ID() {
+		t.Errorf("fetched %s", r.Short())
 	}
 }
 

@@ -158,10 +158,20 @@ func TestGitUnreachable(t *testing.T) {
 	if len(site.passes()) != 2 || len(out.Status.Errors) == 0 {
 		t.Errorf("passes %v, status errors %q", site.passes(), out.Status.Errors)
 	}
+	if err := os.Rename(c.dir+".away", c.dir); err != nil {
+		t.Fatal(err)
+	}
+	out, err = newAgent(t, cfg).Reconcile(t.Context())
+	if err != nil || len(out.Status.Errors) != 0 {
+		t.Errorf("once it answers again: status errors %q, %v", out.Status.Errors, err)
+	}
+	if err := os.Rename(c.dir, c.dir+".away"); err != nil {
+		t.Fatal(err)
+	}
 	// A site that never had a revision has nothing to go on with.
 	fresh, _ := c.config(site)
 	out, err = newAgent(t, fresh).Reconcile(t.Context())
-	if !errors.Is(err, gitsource.ErrUnreachable) || out.Plan != nil || len(site.passes()) != 2 {
+	if !errors.Is(err, gitsource.ErrUnreachable) || out.Plan != nil || len(site.passes()) != 3 {
 		t.Errorf("a fresh site without git: %+v, %v", out, err)
 	}
 }

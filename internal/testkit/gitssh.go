@@ -66,7 +66,12 @@ func ServeGitSSH(t testing.TB, keyTypes ...string) *GitSSH {
 		t.Fatal(err)
 	}
 	g.Restart("", keyTypes...)
-	t.Cleanup(g.Stop)
+	t.Cleanup(func() {
+		g.Stop()
+		if t.Failed() {
+			t.Logf("sshd said:\n%s", g.Log())
+		}
+	})
 	g.KnownHostsFile = filepath.Join(g.dir, "known_hosts")
 	g.write("known_hosts", knownhosts.Line([]string{knownhosts.Normalize(g.Addr)}, g.keys[0])+"\n")
 	return g
@@ -143,9 +148,10 @@ func (g *GitSSH) Restart(extra string, keyTypes ...string) {
 	if len(keyTypes) == 0 {
 		keyTypes = []string{"ed25519"}
 	}
-	config := fmt.Sprintf("Port %s\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n"+
+	// Of two values sshd takes the first.
+	config := fmt.Sprintf("%s\nPort %s\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n"+
 		"PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"+
-		"AuthorizedKeysFile %s\nMaxStartups 100\n%s\n", g.port, filepath.Join(g.dir, "authorized_keys"), extra)
+		"AuthorizedKeysFile %s\nMaxStartups 100\n", extra, g.port, filepath.Join(g.dir, "authorized_keys"))
 	g.keys = nil
 	for _, kt := range keyTypes {
 		name := filepath.Join(g.dir, "host_"+kt)
