@@ -46,7 +46,7 @@ func readerCases() []readerCase {
 		{"became a directory", func(f *fixture) { f.must(os.Remove(f.path("d/x"))); f.write("d/x/y", newer) }, listed, "a directory"},
 		{"became a pipe", func(f *fixture) {
 			f.must(os.Remove(f.path("d/x")))
-			f.must(syscall.Mkfifo(f.path("d/x"), 0o644))
+			f.must(mkfifo(f.path("d/x")))
 		}, listed, "a named pipe"},
 		{"became a link to a file of the same size", func(f *fixture) {
 			f.must(os.Rename(f.path("d/x"), f.path("z")))
@@ -61,7 +61,7 @@ func readerCases() []readerCase {
 		{"permission taken", func(f *fixture) { f.unprivileged(); f.must(os.Chmod(f.path("d/x"), 0)) }, listed, "permission denied"},
 		{"its directory became a pipe", func(f *fixture) {
 			f.must(os.RemoveAll(f.path("d")))
-			f.must(syscall.Mkfifo(f.path("d"), 0o644))
+			f.must(mkfifo(f.path("d")))
 		}, listed, "not a directory"},
 	}
 }

@@ -3,7 +3,6 @@ package builder
 import (
 	"fmt"
 	"os"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,8 +27,8 @@ func TestExplain(t *testing.T) {
 		f.write(name, "new")
 	}
 	f.must(os.MkdirAll(f.path("odd/.seedtreeignore.d"), 0o755))
-	f.must(syscall.Mkfifo(f.path("pipe"), 0o600))
-	f.must(syscall.Mkfifo(f.path("odd/.seedtreeignore"), 0o600))
+	f.must(mkfifo(f.path("pipe")))
+	f.must(mkfifo(f.path("odd/.seedtreeignore")))
 	f.must(os.Symlink("d", f.path("dirlink")))
 
 	for path, want := range map[string]string{

@@ -7,44 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"seedtree/manifests"
 )
-
-func TestSpecialFilesAreNamed(t *testing.T) {
-	f := newFixture(t)
-	f.write("a", "aa")
-	f.must(os.Mkdir(f.path("d"), 0o755))
-	f.must(syscall.Mkfifo(f.path("d/pipe"), 0o644))
-	// The one device that everybody may make: character device 0, 0.
-	f.must(syscall.Mknod(f.path("d/device"), syscall.S_IFCHR|0o600, 0))
-	t.Chdir(f.path("d")) // a socket's path has to be short
-	l, err := net.Listen("unix", "socket")
-	f.must(err)
-	defer func() { _ = l.Close() }()
-	r := f.commit()
-	f.wantPaths(r, "a", "d (empty directory)")
-	var got []string
-	for _, s := range r.Skipped {
-		got = append(got, s.Key.String()+" "+s.Reason)
-	}
-	want := []string{
-		"t/d/device is a device, which no torrent can carry",
-		"t/d/pipe is a named pipe, which no torrent can carry",
-		"t/d/socket is a socket, which no torrent can carry",
-	}
-	if !slices.Equal(got, want) {
-		t.Fatalf("skipped %q", got)
-	}
-}
 
 func TestPermissionDenied(t *testing.T) {
 	f := newFixture(t)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -170,8 +169,8 @@ func (f *fixture) unprivileged() {
 	f.must(filepath.WalkDir(filepath.Dir(f.dir), func(path string, _ os.DirEntry, err error) error {
 		return errors.Join(err, os.Lchown(path, nobody, nobody))
 	}))
-	f.must(syscall.Seteuid(nobody))
-	f.t.Cleanup(func() { f.must(syscall.Seteuid(0)) })
+	f.must(seteuid(nobody))
+	f.t.Cleanup(func() { f.must(seteuid(0)) })
 }
 
 // meddle calls change once, between the scan and the n-th round of hashing.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 
 	"seedtree/manifests"
@@ -25,7 +24,7 @@ func TestNotMounted(t *testing.T) {
 		{"marker is endless", func(f *fixture) { f.must(os.Truncate(f.path(manifests.MarkerName), 1<<40)) }, ErrNotMounted, "more than"},
 		{"marker is a pipe", func(f *fixture) {
 			f.must(os.Remove(f.path(manifests.MarkerName)))
-			f.must(syscall.Mkfifo(f.path(manifests.MarkerName), 0o644))
+			f.must(mkfifo(f.path(manifests.MarkerName)))
 		}, ErrNotMounted, "not a regular file"},
 		{"marker is a link out", func(f *fixture) {
 			other := newFixture(f.t)

@@ -2,9 +2,7 @@ package builder
 
 import (
 	"errors"
-	"fmt"
 	"os"
-	"syscall"
 	"testing"
 
 	"seedtree/internal/dirat"
@@ -21,7 +19,7 @@ func TestDirectoryChangesUnderTheScan(t *testing.T) {
 	}{
 		{"gone", func(*fixture) {}, false},
 		{"another directory", func(f *fixture) { f.must(os.Rename(f.path("other"), f.path("d"))) }, true},
-		{"a pipe", func(f *fixture) { f.must(syscall.Mkfifo(f.path("d"), 0o644)) }, true},
+		{"a pipe", func(f *fixture) { f.must(mkfifo(f.path("d"))) }, true},
 		{"a file", func(f *fixture) { f.write("d", "x") }, true},
 		{"a link to another directory", func(f *fixture) { f.must(os.Symlink("other", f.path("d"))) }, true},
 		{"a link out of the tree", func(f *fixture) { f.must(os.Symlink(f.t.TempDir(), f.path("d"))) }, true},
@@ -79,23 +77,4 @@ func (f *fixture) scanner() *scanner {
 	f.must(err)
 	s := &scan{src: &source{tree: "t", dir: f.dir, root: root}, previous: none, seen: func(int) {}}
 	return &scanner{scan: s, out: &findings{newest: map[uint64]int64{}}}
-}
-
-// Directories are closed when their files are read: a tree has more of them
-// than a process may open.
-func TestOpenDirectoriesAreBounded(t *testing.T) {
-	f := newFixture(t)
-	for i := range 600 {
-		f.write(fmt.Sprintf("%d/%d/x", i%20, i), fmt.Sprint(i))
-	}
-	var old syscall.Rlimit
-	f.must(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &old))
-	low := old
-	low.Cur = 250
-	f.must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &low))
-	defer func() { f.must(syscall.Setrlimit(syscall.RLIMIT_NOFILE, &old)) }()
-	r := f.commit()
-	if r.Listing.Len() != 600 || len(r.Failed) != 0 {
-		t.Fatalf("listed %d, failed %v", r.Listing.Len(), r.Failed)
-	}
 }
