@@ -30,18 +30,12 @@ removes those files (into its trash) although they are more than the limit.`,
 }
 
 func (a *app) approve(ctx context.Context, rev, since string) error {
-	cfg, err := a.site(needCatalog)
+	s, err := a.begin(ctx, needCatalog)
 	if err != nil {
 		return err
 	}
-	src, err := a.openSource(cfg)
-	if err != nil {
-		return err
-	}
+	cfg, src := s.cfg, s.src
 	defer src.Close()
-	if _, err := src.Fetch(ctx); err != nil {
-		return err
-	}
 	target, err := src.Revision(ctx, rev)
 	if err != nil {
 		return err

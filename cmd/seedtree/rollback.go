@@ -51,19 +51,12 @@ func (a *app) rollback(ctx context.Context, rev string, flags rollbackFlags) err
 	if flags.restoreSource {
 		needs = append(needs, needSite, needTrees)
 	}
-	cfg, err := a.site(needs...)
+	s, err := a.begin(ctx, needs...)
 	if err != nil {
 		return err
 	}
-	src, err := a.openSource(cfg)
-	if err != nil {
-		return err
-	}
+	cfg, src, head := s.cfg, s.src, s.head
 	defer src.Close()
-	head, err := src.Fetch(ctx)
-	if err != nil {
-		return err
-	}
 	// Named once: HEAD~1 must not move on while a push is retried.
 	target, err := src.Revision(ctx, rev)
 	if err != nil {

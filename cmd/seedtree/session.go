@@ -37,6 +37,30 @@ func (a *app) openSource(c *Config) (*gitsource.Source, error) {
 	return gitsource.Open(cfg)
 }
 
+// session is what verbs begin with that work from the catalog's newest revision.
+type session struct {
+	cfg  *Config
+	src  *gitsource.Source
+	head *gitsource.Revision
+}
+
+// begin loads the configuration, opens the mirror and fetches. Close the source.
+func (a *app) begin(ctx context.Context, needs ...need) (*session, error) {
+	cfg, err := a.site(needs...)
+	if err != nil {
+		return nil, err
+	}
+	src, err := a.openSource(cfg)
+	if err != nil {
+		return nil, err
+	}
+	head, err := src.Fetch(ctx)
+	if err != nil {
+		return nil, errors.Join(err, src.Close())
+	}
+	return &session{cfg, src, head}, nil
+}
+
 // remembered is what this site knows of its past when the mirror of the catalog is
 // lost: the agent's own notes, and the markers on the drives.
 func (c *Config) remembered() []gitsource.Applied {

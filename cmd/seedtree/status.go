@@ -49,29 +49,21 @@ which of catalog.urls answered here; --site shows which one answered there.`,
 }
 
 func (a *app) status(ctx context.Context, only string) error {
-	cfg, err := a.site(needCatalog)
+	s, err := a.begin(ctx, needCatalog)
 	if err != nil {
 		return err
 	}
-	src, err := a.openSource(cfg)
+	defer s.src.Close()
+	m, err := s.head.Manifest()
 	if err != nil {
 		return err
 	}
-	defer src.Close()
-	head, err := src.Fetch(ctx)
+	reported, err := s.src.Statuses(ctx)
 	if err != nil {
 		return err
 	}
-	m, err := head.Manifest()
-	if err != nil {
-		return err
-	}
-	reported, err := src.Statuses(ctx)
-	if err != nil {
-		return err
-	}
-	f := newFleet(head.ID(), head.Time, m, reported)
-	f.Remote = src.URL()
+	f := newFleet(s.head.ID(), s.head.Time, m, reported)
+	f.Remote = s.src.URL()
 	if only != "" {
 		f.Sites = slices.DeleteFunc(f.Sites, func(s siteState) bool { return s.Site != only })
 		if len(f.Sites) == 0 {
