@@ -185,3 +185,39 @@ func TestDriveGoesWhileReading(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+// What is said of places on a drive is what a build makes of them.
+func TestExplainADrive(t *testing.T) {
+	if !testkit.Sandbox(t) {
+		return
+	}
+	f := drive(t)
+	want := func(places map[string]string, why error) {
+		t.Helper()
+		for path, state := range places {
+			x, err := Explain(f.o, manifests.Key{Tree: "t", Path: manifests.Path(path)})
+			f.must(err)
+			if x.State != state || state == StateAway && x.Why != "t/d/usb: "+why.Error()+"; what is listed there stays" {
+				t.Errorf("%s is %s: %s; want %s", path, x.State, x.Why, state)
+			}
+		}
+	}
+	there := map[string]string{"own": StateUnchanged, "d": StateDirectory, "d/usb": StateDirectory, "d/usb/a": StateUnchanged, "d/usb/c": StateAbsent}
+	without := map[string]string{"own": StateUnchanged, "d": StateDirectory, "d/usb": StateAway, "d/usb/a": StateAway, "d/usb/c": StateAway, "d/usb/deep/b": StateAway}
+	want(there, nil)
+	f.unmount("d/usb")
+	want(without, ErrUnmounted)
+	f.write("d/usb/a", "somebody wrote into the folder")
+	want(without, ErrUnmounted)
+	f.mount("d/usb")
+	f.must(os.Mkdir(f.path("d/usb/lost+found"), 0o700))
+	want(without, ErrEmptyMount)
+	f.write("d/usb/c", "another drive's file")
+	want(map[string]string{"d/usb": StateDirectory, "d/usb/a": StateMissing, "d/usb/c": StateNew}, nil)
+	f.unmount("d/usb")
+	f.write("d/usb/a", "copied from the drive")
+	f.write("d/usb/deep/b", "copied, too")
+	want(map[string]string{"d/usb/a": StateChanged, "d/usb/deep/b": StateChanged, "d/usb/c": StateAbsent}, nil)
+	f.must(os.RemoveAll(f.path("d/usb")))
+	want(map[string]string{"d/usb": StateAbsent, "d/usb/a": StateMissing}, nil)
+}

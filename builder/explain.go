@@ -23,6 +23,7 @@ const (
 	StateMissing    = "missing"    // not there, but listed
 	StateAbsent     = "absent"     // neither there nor listed
 	StateUnreadable = "unreadable" // what is listed of it stays
+	StateAway       = "away"       // so is the drive it is on, and what is listed stays
 )
 
 // Rule is one line of an ignore file, or one of the manifest's ignore rules.
@@ -66,6 +67,7 @@ func Explain(o Options, k manifests.Key) (Explanation, error) {
 		}
 	}
 	old, listed := entryAt(o.Previous, k)
+	gone := away(root, o, k)
 	switch {
 	case hidden != nil:
 		x.State, x.Why = StateUnreadable, cause(hidden).Error()
@@ -73,6 +75,8 @@ func Explain(o Options, k manifests.Key) (Explanation, error) {
 		x.State = StateIgnored
 	case private(k.Path):
 		x.State, x.Why = StateSkipped, "belongs to seedtree"
+	case gone != nil:
+		x.State, x.Why = StateAway, gone.Error()+"; what is listed there stays"
 	case at != "":
 		x.State, x.Why = StateSkipped, fmt.Sprintf("%s/%s is a symlink, and those are never followed", k.Tree, at)
 	case errors.Is(err, fs.ErrNotExist) && listed:

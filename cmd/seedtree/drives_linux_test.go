@@ -58,6 +58,9 @@ func TestBuildWithoutADrive(t *testing.T) {
 			t.Fatalf("the entries are gone: %s", said)
 		}
 	}
+	if code, said := s.outcome(t, "build", "--config", s.config, "--explain", "photos/usb/b.jpg"); code != 0 || !strings.Contains(said, "photos/usb/b.jpg: away: photos/usb: was another file system") {
+		t.Fatalf("exit code %d: %s", code, said)
+	}
 	// A dry run changes nothing of what is remembered.
 	if code, said := s.outcome(t, "build", "--config", s.config, "--dry-run", "--allow-removals"); code != 0 || !strings.Contains(said, "- photos/usb/b.jpg") {
 		t.Fatalf("exit code %d: %s", code, said)

@@ -29,34 +29,31 @@ type ruleFound struct {
 
 // explain shows what a build would make of some places. It changes nothing.
 func (a *app) explain(ctx context.Context, names []string) error {
-	cfg, err := a.site(needSite, needCatalog, needTrees)
+	s, err := a.begin(ctx, needSite, needCatalog, needTrees)
 	if err != nil {
 		return err
 	}
-	src, err := a.openSource(cfg)
+	defer s.src.Close()
+	m, err := s.head.Manifest()
 	if err != nil {
 		return err
 	}
-	defer src.Close()
-	head, err := src.Fetch(ctx)
+	listed, err := s.head.Listing(ctx)
 	if err != nil {
 		return err
 	}
-	m, err := head.Manifest()
+	mounts, err := loadMounts(s.cfg.State)
 	if err != nil {
 		return err
 	}
-	listed, err := head.Listing(ctx)
-	if err != nil {
-		return err
-	}
+	o := builder.Options{Site: s.cfg.Site, Trees: s.cfg.Trees, Manifest: m, Previous: listed, Mounts: mounts}
 	found := []explanation{}
 	for _, name := range names {
-		k, err := placeNamed(cfg, name)
+		k, err := placeNamed(s.cfg, name)
 		if err != nil {
 			return err
 		}
-		x, err := builder.Explain(builder.Options{Site: cfg.Site, Trees: cfg.Trees, Manifest: m, Previous: listed}, k)
+		x, err := builder.Explain(o, k)
 		if err != nil {
 			return err
 		}
