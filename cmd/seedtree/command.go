@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -16,13 +17,13 @@ type app struct {
 	config   string          // --config
 	output   string          // --output: text or json
 	logLevel string          // --log-level
-	given    map[string]*string
+	given    map[string]*settingFlag
 	hangups  chan os.Signal // SIGHUP, for the agent
 	flags    *pflag.FlagSet // the settings among the flags, to ask which were given
 }
 
 func newApp(std streams) *app {
-	return &app{std: std, lookup: os.Environ, given: map[string]*string{}, hangups: make(chan os.Signal, 1)}
+	return &app{std: std, lookup: os.Environ, given: map[string]*settingFlag{}, hangups: make(chan os.Signal, 1)}
 }
 
 // root builds the command tree.
@@ -72,37 +73,33 @@ func (a *app) globalFlags(root *cobra.Command) {
 		if s.refused() {
 			continue // the file may name it and is told; no flag does
 		}
-		v := new(string)
+		v := &settingFlag{repeats: s.one == nil}
 		a.given[s.key] = v
-		f.Var(&settingFlag{into: v, repeats: s.one == nil}, s.flagName(), s.help)
+		f.Var(v, s.flagName(), s.help)
 		f.Lookup(s.flagName()).Hidden = !s.common
 	}
 	a.flags = f
 }
 
-// settingFlag holds the text of one setting until the configuration is put
-// together; a list or map given several times is the sum of its parts.
+// settingFlag holds what a flag said of one setting until the configuration is
+// put together. A list or a map is given item by item, each as it stands: the
+// name of a folder may well have a comma in it.
 type settingFlag struct {
-	into    *string
+	items   []string
 	repeats bool
 }
 
 // Set keeps the text.
 func (s *settingFlag) Set(text string) error {
-	if s.repeats && *s.into != "" {
-		text = *s.into + "," + text
+	if !s.repeats {
+		s.items = nil
 	}
-	*s.into = text
+	s.items = append(s.items, text)
 	return nil
 }
 
 // String returns the text given so far.
-func (s *settingFlag) String() string {
-	if s.into == nil {
-		return ""
-	}
-	return *s.into
-}
+func (s *settingFlag) String() string { return strings.Join(s.items, ",") }
 
 // Type names the value in help texts.
 func (s *settingFlag) Type() string { return "value" }

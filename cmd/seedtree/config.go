@@ -139,12 +139,12 @@ func (a *app) overlay(c *Config) error {
 			continue
 		}
 		if text := a.getenv(s.variable()); text != "" {
-			if err := s.fromText(text); err != nil {
+			if err := s.accept(s.parse(text)); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", s.variable(), err))
 			}
 		}
 		if a.flags.Changed(s.flagName()) {
-			if err := s.fromText(*a.given[s.key]); err != nil {
+			if err := s.accept(s.shape(a.given[s.key].items)); err != nil {
 				errs = append(errs, fmt.Errorf("--%s: %w", s.flagName(), err))
 			}
 		}

@@ -24,7 +24,7 @@ func testApp(t *testing.T, env []string, flags ...string) *app {
 // everySetting holds a valid text for every setting that is supported.
 func everySetting() map[string]string {
 	return map[string]string{
-		"site": "oslo", "trees": "photos=/srv/photos,more stuff=/srv/more: stuff #1", "state": "/var/lib/x", "drift": "report", "report": "none",
+		"site": "oslo", "trees": "photos=/srv/photos,more stuff=/srv/more\\, stuff: #1", "state": "/var/lib/x", "drift": "report", "report": "none",
 		"tracker.listen": ":6969", "web.listen": "127.0.0.1:8080", "schedule.sync": "@every 7m", "schedule.build": "never", "schedule.timezone": "Europe/Oslo", "schedule.jitter": "12.5%",
 		"catalog.urls": "ssh://git@git.example/c.git,/srv/c.git", "catalog.branch": "yes", "catalog.timeout": "90s", "catalog.signatures": "all",
 		"catalog.allowedSignersFile": "/as", "catalog.signingKeyFile": "/sk", "catalog.signingPassphraseFile": "/sp", "catalog.trustedRevision": strings.Repeat("0a", 20),
@@ -61,7 +61,13 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		}
 		values[s.key] = v
 		env = append(env, s.variable()+"="+text)
-		flags = append(flags, "--"+s.flagName()+"="+text)
+		said := []string{text}
+		if s.one == nil {
+			said = items(text)
+		}
+		for _, item := range said {
+			flags = append(flags, "--"+s.flagName()+"="+item)
+		}
 	}
 	file := configText(byFile.settings(), values)
 	if err := readConfigFile("c.yaml", []byte(file), byFile.settings()); err != nil {
@@ -95,6 +101,25 @@ func TestEverySettingByEveryWay(t *testing.T) {
 		}
 		if reflect.DeepEqual(one, defaults(none)) {
 			t.Errorf("%s: the sample is the default", s.key)
+		}
+	}
+}
+
+// A comma is a legal letter in the name of a folder, and a URL may have one.
+func TestCommasInLists(t *testing.T) {
+	for way, a := range map[string]*app{
+		"flags":     testApp(t, nil, "--tree", "photos=/srv/a,b=c, d", "--tree", "more=/srv/more", "--catalog", "/srv/c,d.git"),
+		"variables": testApp(t, []string{`SEEDTREE_TREE=photos=/srv/a\,b=c\, d , more=/srv/more,`, `SEEDTREE_CATALOG=/srv/c\,d.git`}),
+	} {
+		c := defaults(a.getenv)
+		if err := a.overlay(c); err != nil {
+			t.Errorf("by %s: %v", way, err)
+		}
+		if want := (map[string]string{"photos": "/srv/a,b=c, d", "more": "/srv/more"}); !reflect.DeepEqual(c.Trees, want) {
+			t.Errorf("by %s: trees %q", way, c.Trees)
+		}
+		if want := []string{"/srv/c,d.git"}; !reflect.DeepEqual(c.Catalog.URLs, want) {
+			t.Errorf("by %s: catalogs %q", way, c.Catalog.URLs)
 		}
 	}
 }

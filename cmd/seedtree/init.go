@@ -57,7 +57,7 @@ on a terminal. Never overwrites anything: run again, it only adds missing marker
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return in.run(cmd.Context()) },
 	}
-	cmd.Flags().StringSliceVar(&in.trackers, "tracker", nil, "announce `URL` for a new catalog's manifest; repeatable")
+	cmd.Flags().StringArrayVar(&in.trackers, "tracker", nil, "announce `URL` for a new catalog's manifest; repeatable")
 	cmd.Flags().StringVar(&in.peer, "peer", "", "`HOST:PORT` at which other sites reach this one's client, for the manifest")
 	return cmd
 }
@@ -171,14 +171,17 @@ func (in *initializer) values(settings []setting) (map[string]shaped, error) {
 		if s.refused() {
 			continue
 		}
-		text := in.getenv(s.variable())
+		text, flag := in.getenv(s.variable()), in.given[s.key]
 		if in.flags.Changed(s.flagName()) {
-			text = *in.given[s.key]
+			text = flag.String()
 		}
 		if text == "" {
 			continue
 		}
 		v, err := s.parse(text)
+		if in.flags.Changed(s.flagName()) {
+			v, err = s.shape(flag.items)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("--%s: %w", s.flagName(), err)
 		}

@@ -62,30 +62,59 @@ type shaped struct {
 	pairs map[string]string
 }
 
-// parse reads a value as flags and variables give it: lists separated by
-// commas, maps as NAME=VALUE pairs, paths relative to the working directory.
+// parse reads a value as a variable gives it: the items of lists and maps are
+// separated by commas.
 func (s setting) parse(text string) (shaped, error) {
+	if s.one != nil {
+		return s.shape([]string{text})
+	}
+	return s.shape(items(text))
+}
+
+// items splits at commas, but for those behind a backslash.
+func items(text string) []string {
+	var all []string
+	var item strings.Builder
+	take := func() {
+		if i := strings.TrimSpace(item.String()); i != "" {
+			all = append(all, i)
+		}
+		item.Reset()
+	}
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == ',':
+			take()
+		case strings.HasPrefix(text[i:], `\,`):
+			i++
+			item.WriteByte(',')
+		default:
+			item.WriteByte(text[i])
+		}
+	}
+	take()
+	return all
+}
+
+// shape reads items, those of a map as NAME=VALUE, paths relative to the working
+// directory.
+func (s setting) shape(items []string) (shaped, error) {
 	local := s.local
 	if local == nil {
 		local = func(v string) string { return v }
 	}
 	if s.one != nil {
-		return shaped{one: local(text)}, nil
-	}
-	var v shaped
-	for part := range strings.SplitSeq(text, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			v.many = append(v.many, part)
-		}
+		return shaped{one: local(items[0])}, nil
 	}
 	if s.many != nil {
-		for i := range v.many {
-			v.many[i] = local(v.many[i])
+		var v shaped
+		for _, item := range items {
+			v.many = append(v.many, local(item))
 		}
 		return v, nil
 	}
-	v.pairs = map[string]string{}
-	for _, part := range v.many {
+	v := shaped{pairs: map[string]string{}}
+	for _, part := range items {
 		name, value, ok := strings.Cut(part, "=")
 		if !ok || name == "" || value == "" {
 			return v, fmt.Errorf("%q: want NAME=VALUE", part)
@@ -95,7 +124,6 @@ func (s setting) parse(text string) (shaped, error) {
 		}
 		v.pairs[name] = local(value)
 	}
-	v.many = nil
 	return v, nil
 }
 
@@ -111,9 +139,8 @@ func (s setting) set(v shaped) error {
 	}
 }
 
-// fromText is parse and set.
-func (s setting) fromText(text string) error {
-	v, err := s.parse(text)
+// accept takes over what parse or shape returned.
+func (s setting) accept(v shaped, err error) error {
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (a *app) configTopic() *cobra.Command {
 			}
 		}
 		t.write(w)
-		fmt.Fprint(w, "\nLists are separated by commas in flags and variables; so are maps, of NAME=VALUE.\n\n")
+		fmt.Fprint(w, "\nA flag that takes a list or a map, of NAME=VALUE, is given once for each item. In a\nvariable commas separate the items, and \\, is a comma in one.\n\n")
 		m := table{head: []string{"KEY", "MEANING"}}
 		for _, s := range new(Config).settings() {
 			if !s.refused() {
