@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"seedtree/internal/testkit"
 	"seedtree/manifests"
 )
 
@@ -264,8 +265,7 @@ func TestJournalOfLargeFile(t *testing.T) {
 	const size = 1<<30 + 5
 	t.Setenv("SEEDTREE_SHA1", "plain") // fast ones are done before the first look at them
 	f := newFixture(t)
-	f.write("large", "begins")
-	f.must(os.Truncate(f.path("large"), size))
+	testkit.Speckled(t, f.path("large"), size, manifests.PieceLength(size))
 	hour := time.Now().Add(-time.Hour)
 	f.must(os.Chtimes(f.path("large"), hour, hour))
 	f.o.Workers = 1

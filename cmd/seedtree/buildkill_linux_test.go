@@ -19,8 +19,7 @@ func TestBuildKilledWhileWritingThePack(t *testing.T) {
 	s := newLoneSite(t)
 	s.addFiles(t, "more", 2000)
 	large := filepath.Join(s.dir, "photos", "zz-large")
-	must(t, os.WriteFile(large, []byte("begins"), 0o600))
-	must(t, os.Truncate(large, 8<<30))
+	testkit.Speckled(t, large, 8<<30, 8<<20)
 	build, said := s.start(t, "build", "--config", s.config)
 	batches := filepath.Join(s.state, "catalog", "batches")
 	s.waitFor(t, "the pack", said, func() bool {

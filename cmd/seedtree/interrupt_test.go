@@ -13,6 +13,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"seedtree/internal/testkit"
+	"seedtree/manifests"
 )
 
 // A build of one large file is killed in its middle, begun again and stopped by
@@ -24,9 +27,7 @@ func TestInterruptedBuild(t *testing.T) {
 	s := newLoneSite(t)
 	const size = 6 << 30
 	large, journal := filepath.Join(s.dir, "photos", "large"), filepath.Join(s.state, "build.journal")
-	if err := errors.Join(os.WriteFile(large, []byte("begins"), 0o600), os.Truncate(large, size)); err != nil {
-		t.Fatal(err)
-	}
+	testkit.Speckled(t, large, size, manifests.PieceLength(size))
 	journalSize := func() int64 {
 		info, err := os.Stat(journal)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -315,6 +315,16 @@ func (f *rawFile) ReadAt(p []byte, at int64) (n int, err error) {
 	return n, nil
 }
 
+// Hole returns where the hole ends that a position is in, or the position itself.
+func (f *rawFile) Hole(at int64) int64 {
+	if at >= holesFrom {
+		if e := f.extent(at); e.hole {
+			return e.to
+		}
+	}
+	return at
+}
+
 // holesFrom is where holes begin to be looked for: small files have none that
 // would pay for the question.
 const holesFrom = 1 << 20

@@ -17,12 +17,14 @@ const (
 
 // job is one open file and the hashes found so far.
 type job struct {
-	file  *File
-	f     Handle
-	info  fs.FileInfo // as it was opened
-	sums  []byte
-	count int // pieces that can be read: the first count of them
-	err   error
+	file *File
+	f    Handle
+	// sparse is f where that knows of holes, else nil.
+	sparse Sparse
+	info   fs.FileInfo // as it was opened
+	sums   []byte
+	count  int // pieces that can be read: the first count of them
+	err    error
 
 	// refs counts the opener and every piece that is handed out and not yet
 	// hashed. Who takes it to zero owns the job and finishes it.
@@ -40,6 +42,7 @@ func openJob(file *File, p policy) (*job, error) {
 		return nil, err
 	}
 	j := &job{file: file, f: f}
+	j.sparse, _ = f.(Sparse)
 	if err := j.prepare(p); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -76,6 +79,12 @@ func (j *job) prepare(p policy) error {
 // size returns the number of bytes of piece i.
 func (j *job) size(i int) int64 {
 	return min(j.file.PieceLength, j.file.Length-int64(i)*j.file.PieceLength)
+}
+
+// done keeps the hash of a piece.
+func (j *job) done(piece int, sum []byte) {
+	copy(j.sums[piece*HashSize:], sum)
+	j.file.Resume.mark(piece)
 }
 
 // fail remembers the first error; what is left of the job is dropped.

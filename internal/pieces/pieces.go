@@ -38,6 +38,15 @@ type Handle interface {
 	io.Closer
 }
 
+// Sparse is a Handle that knows where its file has holes. A piece that is nothing
+// but a hole is neither read nor hashed: a virtual disk of a terabyte with a few
+// files on it is as much work as those.
+type Sparse interface {
+	// Hole returns where the hole ends that a position is in, or the position
+	// itself, which is never wrong.
+	Hole(at int64) (end int64)
+}
+
 // File is one file to hash or to check.
 type File struct {
 	Name        string                 // for messages
@@ -109,6 +118,12 @@ func (p *Pool) Counting(n *atomic.Int64) *Pool {
 	q := *p
 	q.counters = append(append([]*atomic.Int64(nil), p.counters...), n)
 	return &q
+}
+
+func (p *Pool) count(n int64) {
+	for _, c := range p.counters {
+		c.Add(n)
+	}
 }
 
 // Hash hashes files and hands each outcome to done, in any order. Both files

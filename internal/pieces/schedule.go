@@ -39,6 +39,7 @@ type schedule struct {
 	files    chan []*File
 	units    chan []unit
 	finished chan []*job
+	zeros    zeroSums
 	onTheWay int // files taken from the caller and not yet handed back
 }
 

@@ -133,7 +133,7 @@ func (w *worker) next() (*job, int, bool) {
 		if w.cur.from < w.cur.to {
 			piece := w.cur.from
 			w.cur.from++
-			if j := w.cur.job; !w.dropped(j) {
+			if j := w.cur.job; !w.dropped(j) && !w.skipped(j, piece) {
 				return j, piece, true
 			}
 			continue
@@ -142,6 +142,19 @@ func (w *worker) next() (*job, int, bool) {
 			return nil, 0, false
 		}
 	}
+}
+
+// skipped gives a piece back that is nothing but a hole: its hash is known.
+func (w *worker) skipped(j *job, piece int) bool {
+	from, size := int64(piece)*j.file.PieceLength, j.file.PieceLength
+	if j.sparse == nil || j.size(piece) < size || j.sparse.Hole(from)-from < size {
+		return false
+	}
+	sum := w.s.zeros.sum(size)
+	j.done(piece, sum[:])
+	w.s.pool.count(size)
+	w.release(j)
+	return true
 }
 
 // dropped gives a piece back unhashed when its job is lost already.
@@ -214,9 +227,7 @@ func (w *worker) read() {
 		if l.at += int64(n); l.at == l.end {
 			w.chunks[i] = w.kernel.end(buf, l.job.size(l.piece))
 		}
-		for _, c := range w.s.pool.counters {
-			c.Add(int64(n))
-		}
+		w.s.pool.count(int64(n))
 	}
 }
 
@@ -248,8 +259,7 @@ func (w *worker) settle() {
 			continue
 		default:
 			w.kernel.sum(i, digest[:])
-			copy(l.job.sums[l.piece*HashSize:], digest[:])
-			l.job.file.Resume.mark(l.piece)
+			l.job.done(l.piece, digest[:])
 		}
 		j := l.job
 		l.job = nil
