@@ -159,6 +159,36 @@ func (sp spoiled) goesWrong(t *testing.T, what string, f testkit.Fault) {
 	publish(t, s, r, Commit{Put: []File{noise("noise", 10_000+f.After+len(what))}})
 }
 
+// Wherever in the conversation the line is cut or goes silent, the error says which,
+// and is one that lets the next remote have a go.
+func TestCutAnywhere(t *testing.T) {
+	t.Parallel()
+	for transport, serve := range spoilable(t) {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			sp := serve(t)
+			publish(t, opened(t, sp.repo), nil, Commit{Put: some(t, 2)})
+			fetched(t, with(t, sp.cfg))
+			whole := sp.relay.Sent() - 200 // the end is a goodbye that nobody needs
+			for after := 0; after < whole; after += 150 {
+				sp.relay.Set(testkit.Fault{After: after, Then: testkit.Cut})
+				if _, err := with(t, sp.cfg).Fetch(t.Context()); !errors.Is(err, ErrUnreachable) ||
+					!strings.Contains(err.Error(), "the server ended the connection") && !strings.Contains(err.Error(), "connection reset") {
+					t.Errorf("cut after %d of %d bytes: %v", after, whole, err)
+				}
+			}
+			sp.cfg.Timeout = time.Second
+			for after := 0; after < whole; after += whole/5 + 1 {
+				sp.relay.Set(testkit.Fault{After: after, Then: testkit.Stall})
+				if _, err := with(t, sp.cfg).Fetch(t.Context()); !errors.Is(err, ErrUnreachable) ||
+					!strings.Contains(err.Error(), "no progress within 1s") && !strings.Contains(err.Error(), "handshake timeout") {
+					t.Errorf("silent after %d of %d bytes: %v", after, whole, err)
+				}
+			}
+		})
+	}
+}
+
 // A server that stops reading must not keep a push waiting.
 func TestServerThatStopsReading(t *testing.T) {
 	t.Parallel()

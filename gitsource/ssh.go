@@ -84,16 +84,46 @@ func (r *sshRemote) open(ctx context.Context, service string) (pipe, error) {
 		User: r.user, Auth: auth, HostKeyCallback: keys.check,
 		HostKeyAlgorithms: keys.algorithms, Timeout: r.timeout,
 	}
-	c, chans, reqs, err := ssh.NewClientConn(conn, addr, config)
+	heard := &greeting{Conn: conn}
+	c, chans, reqs, err := ssh.NewClientConn(heard, addr, config)
 	if err != nil {
 		_ = conn.Close()
-		return nil, errors.Join(keys.explain(r.explain(err)), p.Close())
+		return nil, errors.Join(keys.explain(r.explain(p.explain(err))), heard.excuse(), p.Close())
 	}
 	p.client = ssh.NewClient(c, chans, reqs)
 	if err := p.run(service + " " + shellQuote(r.path)); err != nil {
-		return nil, errors.Join(err, p.Close())
+		return nil, errors.Join(p.explain(err), p.Close())
 	}
 	return p, nil
+}
+
+// greeting listens to how a server begins. One that has no place for us says so in
+// plain words where its version is expected, and x/crypto skips them.
+type greeting struct {
+	net.Conn
+	mu    sync.Mutex
+	begin []byte
+}
+
+func (g *greeting) Read(p []byte) (int, error) {
+	n, err := g.Conn.Read(p)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.begin = append(g.begin, p[:min(n, maxGreeting-len(g.begin))]...)
+	return n, err
+}
+
+const maxGreeting = 256
+
+// excuse is what the server said instead of a version, if it did.
+func (g *greeting) excuse() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	said := tail{g.begin}
+	if text := said.text(); text != "" && !strings.Contains(text, "SSH-") {
+		return fmt.Errorf("the server says %q", text)
+	}
+	return nil
 }
 
 // explain tells refused keys from a broken line; x/crypto has only words for it.
@@ -107,6 +137,11 @@ func (r *sshRemote) explain(err error) error {
 func (p *sshPipe) run(command string) error {
 	var err error
 	if p.session, err = p.client.NewSession(); err != nil {
+		var refused *ssh.OpenChannelError
+		if !errors.As(err, &refused) {
+			// The connection is gone, which x/crypto calls an unexpected packet.
+			err = fmt.Errorf("%w: %w", err, io.ErrUnexpectedEOF)
+		}
 		return err
 	}
 	if p.in, err = p.session.StdinPipe(); err != nil {
@@ -121,14 +156,19 @@ func (p *sshPipe) run(command string) error {
 
 func (p *sshPipe) advertised() io.Reader { return p }
 
-// Read reads what the command says. When the connection dies of silence, the
-// library tells no more than that it ended.
+// explain says why the connection ended. When it dies of silence, the library tells
+// no more than that it did.
+func (p *sshPipe) explain(err error) error {
+	if stalled := p.conn.failure(); err != nil && stalled != nil {
+		return stalled
+	}
+	return err
+}
+
+// Read reads what the command says.
 func (p *sshPipe) Read(b []byte) (int, error) {
 	n, err := p.out.Read(b)
-	if stalled := p.conn.failure(); err != nil && stalled != nil {
-		err = stalled
-	}
-	return n, err
+	return n, p.explain(err)
 }
 
 func (p *sshPipe) renew() { p.conn.renew() }

@@ -3,6 +3,7 @@ package gitsource
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -156,6 +157,34 @@ func TestSSHSilence(t *testing.T) {
 		if _, err := with(t, cfg).Fetch(ctx); !errors.Is(err, ErrUnreachable) {
 			t.Errorf("the caller's deadline: %v", err)
 		}
+	})
+}
+
+// A server that is full hangs up before anybody has logged in: the error says so, in
+// the server's words too, and the next pass works.
+func TestSSHServerIsFull(t *testing.T) {
+	t.Parallel()
+	g, cfg, repo := overSSH(t)
+	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
+	g.Restart("MaxStartups 1")
+	cfg.SSH.KnownHostsFile = knownHosts(t, knownhosts.Line([]string{knownhosts.Normalize(g.Addr)}, g.HostKeys()[0]))
+	s := with(t, cfg)
+	other, err := net.Dial("tcp", g.Addr)
+	must(t, err)
+	defer other.Close()
+	testkit.Eventually(t, 10*time.Second, "the other has the only place", func() error {
+		_, err := s.Fetch(t.Context())
+		for _, want := range []string{"the server ended the connection", `the server says "Exceeded MaxStartups"`} {
+			if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), want) {
+				return fmt.Errorf("want %q in: %w", want, err)
+			}
+		}
+		return nil
+	})
+	must(t, other.Close())
+	testkit.Eventually(t, 10*time.Second, "there is a place again", func() error {
+		_, err := s.Fetch(t.Context())
+		return err
 	})
 }
 

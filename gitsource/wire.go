@@ -55,18 +55,32 @@ func (w *wire) start(ctx context.Context, service string) (pipe, *packp.AdvRefs,
 		return nil, nil, classify(ctx, err)
 	}
 	ar := packp.NewAdvRefs()
-	err = ar.Decode(io.LimitReader(p.advertised(), maxAdvertisement))
+	from := &ending{r: io.LimitReader(p.advertised(), maxAdvertisement)}
+	err = ar.Decode(from)
 	switch {
 	case errors.Is(err, packp.ErrEmptyAdvRefs):
 		err = nil // a repository without any reference
 	case err != nil:
-		err = classify(ctx, errors.Join(advertiseError(err), p.Close()))
+		err = classify(ctx, errors.Join(advertiseError(err), from.err, p.Close()))
 		return nil, nil, err
 	}
 	if format, ok := agentFormat(ar); ok && format != "sha1" {
 		return nil, nil, errors.Join(errSHA256, p.Close())
 	}
 	return p, ar, nil
+}
+
+// ending remembers how a conversation broke off: the decoder of references only
+// keeps the words of it.
+type ending struct {
+	r   io.Reader
+	err error
+}
+
+func (e *ending) Read(p []byte) (int, error) {
+	n, err := e.r.Read(p)
+	e.err = eof(err)
+	return n, err
 }
 
 func agentFormat(ar *packp.AdvRefs) (string, bool) {
@@ -113,7 +127,10 @@ func classify(ctx context.Context, err error) error {
 	}
 	var netErr net.Error
 	var opErr *net.OpError
-	if errors.As(err, &netErr) || errors.As(err, &opErr) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: the server ended the connection: %w", ErrUnreachable, err)
+	}
+	if errors.As(err, &netErr) || errors.As(err, &opErr) ||
 		errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}

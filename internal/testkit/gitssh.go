@@ -148,10 +148,9 @@ func (g *GitSSH) Restart(extra string, keyTypes ...string) {
 	if len(keyTypes) == 0 {
 		keyTypes = []string{"ed25519"}
 	}
-	// Of two values sshd takes the first.
-	config := fmt.Sprintf("%s\nPort %s\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n"+
+	config := fmt.Sprintf("Port %s\nListenAddress 127.0.0.1\nPidFile none\nUsePAM no\nStrictModes no\n"+
 		"PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\n"+
-		"AuthorizedKeysFile %s\nMaxStartups 100\n", extra, g.port, filepath.Join(g.dir, "authorized_keys"))
+		"AuthorizedKeysFile %s\nMaxStartups 100\n%s\n", g.port, filepath.Join(g.dir, "authorized_keys"), extra)
 	g.keys = nil
 	for _, kt := range keyTypes {
 		name := filepath.Join(g.dir, "host_"+kt)
