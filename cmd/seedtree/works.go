@@ -112,9 +112,14 @@ func (w *works) build(ctx context.Context) error {
 		}
 	}
 	err := b.run(ctx)
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = b.interrupted()
+		w.log.Info("not built", "err", err)
+		return err
+	}
 	if err == nil || errors.Is(err, errPartial) {
 		w.log.Info("built", "revision", b.report.Revision, "changes", b.report.Counts.String(),
-			"hashed", bytesText(b.report.HashedBytes), "seconds", b.report.Seconds)
+			"hashed", bytesText(b.report.HashedBytes), "resumed", bytesText(b.report.ResumedBytes), "seconds", b.report.Seconds)
 	}
 	for _, name := range sortedKeys(b.report.Skipped) {
 		w.log.Warn("skipped", "path", name, "reason", b.report.Skipped[name])
