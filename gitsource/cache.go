@@ -285,7 +285,7 @@ func (s *Source) remember(c, base cachedListing, changed int, pushed bool) {
 		return
 	}
 	if err := saveListing(s.path(cacheName), c); err != nil {
-		s.log.Warn("keep the listing for the next start", "err", err)
+		s.log.Warn("the listing cannot be kept, the next start has to read more of it anew", "err", err)
 	}
 	s.drift = 0
 }
