@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,6 +21,7 @@ type app struct {
 	given    map[string]*settingFlag
 	hangups  chan os.Signal // SIGHUP, for the agent
 	flags    *pflag.FlagSet // the settings among the flags, to ask which were given
+	bar      atomic.Pointer[progress]
 }
 
 func newApp(std streams) *app {

@@ -39,7 +39,9 @@ type progress struct {
 }
 
 func (a *app) progress(label string) *progress {
-	return &progress{app: a, label: label, begun: time.Now(), told: time.Now()}
+	p := &progress{app: a, label: label, begun: time.Now(), told: time.Now()}
+	a.bar.Store(p)
+	return p
 }
 
 // set says that have of total bytes are done.
@@ -159,6 +161,11 @@ func shortTime(d time.Duration) string {
 func (p *progress) done() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.erase()
+	p.app.bar.CompareAndSwap(p, nil)
+}
+
+func (p *progress) erase() {
 	if p.drawn {
 		fmt.Fprint(p.app.std.err, "\r\x1b[K")
 		p.drawn = false
