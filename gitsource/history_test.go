@@ -124,6 +124,23 @@ func TestAnotherRepositoryOverTheSameMirror(t *testing.T) {
 	}
 }
 
+// A whole listing is counted first, so that it is made once in its size and does not
+// grow to it.
+func TestListingIsCounted(t *testing.T) {
+	t.Parallel()
+	r := publish(t, opened(t, bareRepo(t)), nil, Commit{Put: some(t, 400)})
+	st, err := r.src.open()
+	must(t, err)
+	tree, err := st.lookup(r.tree, manifests.CatalogDir)
+	must(t, err)
+	l := &lister{ctx: t.Context(), st: st}
+	for most, want := range map[int]int{1000: 400, 7: 4} { // three folders to the first file
+		if n, err := l.count(tree.id, 0, &most); err != nil || n != want {
+			t.Errorf("at most %d: %d, %v", most, n, err)
+		}
+	}
+}
+
 func TestListingCostsWhatChanged(t *testing.T) {
 	t.Parallel()
 	s := opened(t, bareRepo(t))

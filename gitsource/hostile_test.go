@@ -154,20 +154,26 @@ func TestHostileTrees(t *testing.T) {
 func TestTreeBomb(t *testing.T) {
 	t.Parallel()
 	repo := bareRepo(t)
-	id := forge(t, repo, "blob", nil)
-	leaf, mode := ".empty", uint32(modeRegular)
-	for range 9 { // ten to the ninth names, nine objects
-		var entries []treeEntry
-		for i := range 10 {
-			entries = append(entries, treeEntry{mode, fmt.Sprint(i, leaf), id})
+	for what, lowest := range map[string]treeEntry{
+		"files":   {modeRegular, ".empty", forge(t, repo, "blob", nil)},
+		"nothing": {modeDir, "", forge(t, repo, "tree", nil)},
+	} {
+		e := lowest
+		for range 9 { // ten to the ninth names, nine objects
+			var entries []treeEntry
+			for i := range 10 {
+				entries = append(entries, treeEntry{e.mode, fmt.Sprint(i, e.name), e.id})
+			}
+			e = treeEntry{mode: modeDir, id: forge(t, repo, "tree", encodeTree(entries))}
 		}
-		id, leaf, mode = forge(t, repo, "tree", encodeTree(entries)), "", modeDir
-	}
-	forgeCatalog(t, repo, treeEntry{modeDir, "bomb", id})
-	s := opened(t, repo)
-	s.lim.entries = 10_000
-	if _, err := fetched(t, s).Listing(t.Context()); !errors.Is(err, ErrTooLarge) {
-		t.Errorf("listing: %v", err)
+		forgeCatalog(t, repo, treeEntry{modeDir, "bomb", e.id})
+		s := opened(t, repo)
+		s.lim.entries = 10_000
+		bounded(t, func() {
+			if _, err := fetched(t, s).Listing(t.Context()); !errors.Is(err, ErrTooLarge) {
+				t.Errorf("a bomb of %s: %v", what, err)
+			}
+		})
 	}
 }
 

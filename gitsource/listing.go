@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"seedtree/manifests"
@@ -83,14 +82,24 @@ type lister struct {
 	added   []manifests.Entry
 	removed []manifests.Key
 	bad     []BadEntry
-	left    int // entries that may still be visited
+	left    int  // entries that may still be visited
+	whole   bool // nothing is compared: each tree is met once
 }
 
 var errEnoughBad = errors.New("too many bad entries")
 
 // readListing reads what differs from base, and says how many entries that is.
 func readListing(ctx context.Context, st *store, limit int, rev string, base cachedListing, tree hash) (*manifests.Listing, int, error) {
-	l := &lister{ctx: ctx, st: st, left: limit}
+	l := &lister{ctx: ctx, st: st, left: limit, whole: base.listing == nil}
+	if l.whole {
+		// To grow with the entries would take twice their memory and more.
+		visits := limit
+		n, err := l.count(tree, 0, &visits)
+		if err != nil {
+			return nil, 0, err
+		}
+		l.added = make([]manifests.Entry, 0, n)
+	}
 	err := l.diff(base.tree, tree, manifests.CatalogDir, 0)
 	if err != nil && !errors.Is(err, errEnoughBad) {
 		return nil, 0, err
@@ -98,38 +107,48 @@ func readListing(ctx context.Context, st *store, limit int, rev string, base cac
 	if len(l.bad) > 0 {
 		return nil, 0, &BadEntriesError{rev, l.bad}
 	}
-	entries := l.added
+	before := 0
 	if base.listing != nil {
-		entries = l.merge(base.listing)
+		before = base.listing.Len()
 	}
-	if len(entries) > limit {
+	if before-len(l.removed)+len(l.added) > limit {
 		return nil, 0, fmt.Errorf("%w: more than %d entries", ErrTooLarge, limit)
 	}
-	listing, err := manifests.NewListing(entries)
+	var listing *manifests.Listing
+	if l.whole {
+		listing, err = manifests.NewListing(l.added)
+	} else {
+		listing, err = base.listing.Edited(l.removed, l.added)
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrBadEntries, err)
 	}
 	return listing, len(l.added) + len(l.removed), nil
 }
 
-// merge makes the entries of the new listing from those of the old one, in order.
-func (l *lister) merge(base *manifests.Listing) []manifests.Entry {
-	slices.SortFunc(l.added, func(a, b manifests.Entry) int { return a.Key().Compare(b.Key()) })
-	slices.SortFunc(l.removed, manifests.Key.Compare)
-	added, removed := l.added, l.removed
-	entries := make([]manifests.Entry, 0, base.Len()+len(added))
-	for e := range base.All() {
-		if len(removed) > 0 && removed[0] == e.Key() {
-			removed = removed[1:]
-			continue
-		}
-		for len(added) > 0 && added[0].Key().Compare(e.Key()) < 0 {
-			entries = append(entries, added[0])
-			added = added[1:]
-		}
-		entries = append(entries, e)
+// count adds up the files below a tree until so many names were visited. What is odd
+// about it the walk that reads them finds out.
+func (l *lister) count(id hash, depth int, left *int) (n int, err error) {
+	if err := l.ctx.Err(); err != nil || depth > maxDepth {
+		return 0, err
 	}
-	return append(entries, added...)
+	entries, err := l.entries(id)
+	if err != nil {
+		return 0, err
+	}
+	for _, e := range entries {
+		if *left--; *left < 0 {
+			return n, nil
+		}
+		below := 1
+		if e.isDir() {
+			if below, err = l.count(e.id, depth+1, left); err != nil {
+				return 0, err
+			}
+		}
+		n += below
+	}
+	return n, nil
 }
 
 // diff walks two trees side by side, as git sorts them; subtrees with one id are
@@ -172,6 +191,9 @@ func (l *lister) diff(oldID, newID hash, dir string, depth int) error {
 func (l *lister) entries(id hash) ([]treeEntry, error) {
 	if id.IsZero() {
 		return nil, nil
+	}
+	if l.whole {
+		return l.st.treeOnce(id)
 	}
 	return l.st.tree(id)
 }
@@ -239,6 +261,13 @@ func (l *lister) add(name string, e treeEntry) error {
 	if err != nil {
 		l.fail(name, err)
 		return nil
+	}
+	// Both are pieces of the name, which is twice as long.
+	entry.Path = manifests.Path(strings.Clone(string(entry.Path)))
+	if n := len(l.added); n > 0 && l.added[n-1].Tree == entry.Tree {
+		entry.Tree = l.added[n-1].Tree
+	} else {
+		entry.Tree = strings.Clone(entry.Tree)
 	}
 	l.added = append(l.added, entry)
 	return nil

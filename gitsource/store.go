@@ -253,6 +253,20 @@ func (s *store) tree(id hash) ([]treeEntry, error) {
 	if entries, ok := s.trees[id]; ok {
 		return entries, nil
 	}
+	entries, err := s.treeOnce(id)
+	if err != nil {
+		return nil, err
+	}
+	if s.treeEntries += len(entries); s.treeEntries > keptTreeEntries {
+		clear(s.trees)
+		s.treeEntries = len(entries)
+	}
+	s.trees[id] = entries
+	return entries, nil
+}
+
+// treeOnce is tree for one that nobody will ask for soon again.
+func (s *store) treeOnce(id hash) ([]treeEntry, error) {
 	data, err := s.read(id, plumbing.TreeObject)
 	if err != nil {
 		return nil, err
@@ -261,11 +275,6 @@ func (s *store) tree(id hash) ([]treeEntry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("tree %s: %w", id, err)
 	}
-	if s.treeEntries += len(entries); s.treeEntries > keptTreeEntries {
-		clear(s.trees)
-		s.treeEntries = len(entries)
-	}
-	s.trees[id] = entries
 	return entries, nil
 }
 
