@@ -18,7 +18,7 @@ func TestLongWorkShowsSignsOfLife(t *testing.T) {
 	w := opened(t, repo)
 	head := publish(t, w, nil, Commit{Put: some(t, entries)})
 	var beats atomic.Int64
-	ctx := pulse.With(t.Context(), func() { beats.Add(1) })
+	ctx := pulse.With(t.Context(), func(string) { beats.Add(1) })
 	s := opened(t, repo)
 	work := func(what string, atLeast int64, do func() error) {
 		t.Helper()

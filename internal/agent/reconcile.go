@@ -79,6 +79,7 @@ func (a *Agent) pass(ctx context.Context, out *Outcome, watch bool) (newest, err
 	}
 	a.current = t
 	out.Result, err = a.execute(ctx, t, out.Plan, watch)
+	pulse.Step(ctx, "noting what was applied")
 	err = errors.Join(err, a.conclude(out.Revision, out.Result))
 	return newest, errors.Join(err, a.settled(out.Revision, out.Plan.Role, out.Result))
 }
@@ -189,6 +190,7 @@ func (a *Agent) plan(ctx context.Context, t *target) (*apply.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	pulse.Step(ctx, "planning")
 	plan := apply.NewPlan(t.desired, seen)
 	if len(plan.Held) > 0 && a.allowPrune(ctx, t) {
 		t.desired.AllowPrune = true
@@ -222,7 +224,7 @@ func (a *Agent) execute(ctx context.Context, t *target, plan *apply.Plan, watch 
 	ctx, cancel := context.WithCancelCause(ctx)
 	var watcher sync.WaitGroup
 	// Its fetches, with every trigger, are no sign that the work itself gets on.
-	beside := pulse.With(ctx, func() {})
+	beside := pulse.Unseen(ctx)
 	watcher.Go(func() { a.watch(beside, t.revision.ID(), cancel) })
 	result, err := a.cfg.Apply.Execute(ctx, t.desired, plan)
 	superseded := errors.Is(context.Cause(ctx), errSuperseded)

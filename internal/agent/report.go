@@ -11,6 +11,7 @@ import (
 
 	"seedtree/apply"
 	"seedtree/gitsource"
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -30,6 +31,7 @@ type pushed struct {
 // report makes the status of a pass, keeps it for Status, writes it beside the
 // state file and publishes it.
 func (a *Agent) report(ctx context.Context, out *Outcome, failed error, started time.Time) {
+	pulse.Step(ctx, "reporting")
 	st := a.Status()
 	if p := out.Plan; p != nil {
 		st.Role = p.Role.String()
@@ -60,6 +62,7 @@ func (a *Agent) report(ctx context.Context, out *Outcome, failed error, started 
 // reportSettled brings the counts up to date between passes. Only a site that
 // became complete is news for the fleet; the rest can wait for the next pass.
 func (a *Agent) reportSettled(ctx context.Context, out *Outcome, failed error) {
+	pulse.Step(ctx, "reporting")
 	st := a.Status()
 	complete := st.Complete != a.state.Complete
 	if r := out.Result; r != nil {

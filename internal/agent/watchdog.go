@@ -17,13 +17,15 @@ const maxStacks = 64 << 10
 
 // watchdog notices work that does not get on although everything in it has its
 // deadline: a disk that hangs, a client's library that waits for itself. It goes by
-// signs of life and not by time: hashing for a week is no reason to bark.
+// signs of life and not by time: hashing for a week is no reason to bark. What only
+// computes gives none: a plan of as many entries as a catalog may have takes seconds.
 type watchdog struct {
 	limit time.Duration // 0: it sleeps
 	log   *slog.Logger
 
 	mu     sync.Mutex
 	doing  string // "": nothing, and nothing is expected
+	step   string // what of it; "" at its beginning
 	last   time.Time
 	barked time.Time // when the present silence was noticed; zero: it was not
 }
@@ -36,15 +38,18 @@ func (d *watchdog) watch(ctx context.Context, what string) (watched context.Cont
 
 func (d *watchdog) set(what string) {
 	d.mu.Lock()
-	d.doing = what
+	d.doing, d.step = what, ""
 	d.mu.Unlock()
-	d.beat()
+	d.beat("")
 }
 
-// beat is a sign of life.
-func (d *watchdog) beat() {
+// beat is a sign of life, and says what is being done from now on unless that is "".
+func (d *watchdog) beat(step string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if step != "" {
+		d.step = step
+	}
 	d.last = time.Now()
 	if !d.barked.IsZero() {
 		d.log.Info("watchdog: it gets on again", "after", d.last.Sub(d.barked)+d.limit)
@@ -75,21 +80,26 @@ func (d *watchdog) look(now time.Time) {
 	if stuck {
 		d.barked = now
 	}
-	doing := d.doing
+	doing, step, last := d.doing, d.step, d.last
 	d.mu.Unlock()
 	if stuck {
-		d.log.Error("watchdog: no progress", "doing", doing, "for", d.limit, "stacks", stacks())
+		d.log.Error("watchdog: no progress", "doing", doing, "step", step, "since", last.UTC().Truncate(time.Second), "stacks", stacks())
 	}
 }
 
-// stuck says what does not get on, and since when; nil while all is well.
+// stuck says what does not get on, at which step and since when; nil while all is well.
+// Asking is no sign of life.
 func (d *watchdog) stuck() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.barked.IsZero() {
 		return nil
 	}
-	return fmt.Errorf("%s: no progress for %v", d.doing, time.Since(d.last).Round(time.Second))
+	where := ""
+	if d.step != "" {
+		where = ", while " + d.step
+	}
+	return fmt.Errorf("%s: no progress for %v, since %s%s", d.doing, time.Since(d.last).Round(time.Second), d.last.UTC().Format(time.RFC3339), where)
 }
 
 // stacks lists where goroutines stand, equal ones once.
