@@ -56,6 +56,7 @@ func (s *Source) newBatch() (*Batch, error) {
 	if err != nil {
 		return nil, err
 	}
+	in.beat = s.beat
 	b := &Batch{src: s, in: in, lock: flock.New(filepath.Join(in.dir, lockFile))}
 	if _, err = b.lock.TryLock(); err == nil {
 		b.pack, err = newPackWriter(in.pack)

@@ -46,7 +46,7 @@ const (
 var errCache = errors.New("not a listing cache of this version, or rotten")
 
 // loadListing reads the cache. An error means that there is none worth the name.
-func loadListing(name string, limit int) (c cachedListing, err error) {
+func loadListing(name string, limit int, beat func()) (c cachedListing, err error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return c, err
@@ -56,7 +56,7 @@ func loadListing(name string, limit int) (c cachedListing, err error) {
 	if err != nil {
 		return c, err
 	}
-	return decodeListing(f, st.Size(), limit)
+	return decodeListing(lively{f, beat}, st.Size(), limit)
 }
 
 // decodeListing believes nothing: neither sizes, before memory is taken for them,
@@ -296,7 +296,7 @@ func (s *Source) recall() {
 	if len(s.listings) > 0 {
 		return
 	}
-	c, err := loadListing(s.path(cacheName), s.lim.entries)
+	c, err := loadListing(s.path(cacheName), s.lim.entries, s.beat)
 	if err == nil {
 		s.listings, s.drift = []cachedListing{c}, 0
 	} else if !errors.Is(err, fs.ErrNotExist) {

@@ -225,7 +225,7 @@ func TestDamagedCacheIsReplaced(t *testing.T) {
 			must(t, os.RemoveAll(file))
 			continue
 		}
-		if _, err := loadListing(file, 1000); err != nil {
+		if _, err := loadListing(file, 1000, func() {}); err != nil {
 			t.Errorf("%s: it was not written anew: %v", name, err)
 		}
 	}

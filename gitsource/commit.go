@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"seedtree/internal/pulse"
 )
 
 // Mode is what kind of file git is told an entry is.
@@ -82,6 +84,8 @@ func (s *Source) forgetUnpushed() {
 
 // locked is Commit with the lock held.
 func (b *Batch) locked(ctx context.Context, parent *Revision, c Commit) (*Revision, error) {
+	pulse.Step(ctx, "committing")
+	b.in.beat = b.src.beat // the batch may have been begun by other work
 	rev, err := b.commit(ctx, parent, c)
 	if err != nil {
 		b.src.noteDamage(err)

@@ -11,8 +11,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
-
-	"seedtree/internal/pulse"
 )
 
 // consolidate merges the mirror's packs when they have become many: the smallest,
@@ -32,6 +30,7 @@ func (s *Source) consolidate(ctx context.Context) error {
 		return err
 	}
 	defer in.Close()
+	in.beat = s.beat
 	if err := in.build(func(p *packWriter) error { return mergePacks(ctx, p, st, small) }); err != nil {
 		return err
 	}
@@ -72,7 +71,6 @@ func smallPacks(st *store) []*pack {
 // the whole tree, and here the older ones become deltas of the newer.
 type merger struct {
 	ctx     context.Context
-	beat    func()
 	to      *packWriter
 	st      *store
 	commits []hash
@@ -84,7 +82,7 @@ type merger struct {
 const maxDelta = 40
 
 func mergePacks(ctx context.Context, to *packWriter, st *store, packs []*pack) error {
-	m := &merger{ctx: ctx, beat: pulse.Of(ctx), to: to, st: st, depth: map[hash]int{}}
+	m := &merger{ctx: ctx, to: to, st: st, depth: map[hash]int{}}
 	for _, p := range packs {
 		if err := m.copy(p); err != nil {
 			return err
@@ -103,7 +101,7 @@ func mergePacks(ctx context.Context, to *packWriter, st *store, packs []*pack) e
 
 // step is called before each object.
 func (m *merger) step() error {
-	m.beat()
+	m.st.beat()
 	return m.ctx.Err()
 }
 

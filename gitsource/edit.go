@@ -86,10 +86,16 @@ func (e *editor) next(dir string) (name string, isDir, ok bool) {
 	return name, isDir, true
 }
 
+// step is called before each tree and each file.
+func (e *editor) step() error {
+	e.st.beat()
+	return e.ctx.Err()
+}
+
 // tree makes the tree that the changes turn base into; zero stands for an empty
 // one, which git never stores below the root.
 func (e *editor) tree(base hash, dir string) (hash, error) {
-	if err := e.ctx.Err(); err != nil {
+	if err := e.step(); err != nil {
 		return hash{}, err
 	}
 	var old []treeEntry
@@ -164,6 +170,9 @@ func (e *editor) change(was treeEntry, isDir bool, old []treeEntry, dir string) 
 
 // file carries out what is to be done with one file. One that is put and deleted is put.
 func (e *editor) file(was treeEntry, name string) (treeEntry, error) {
+	if err := e.step(); err != nil {
+		return treeEntry{}, err
+	}
 	deleted := false
 	for len(e.dels) > 0 && e.dels[0] == name {
 		deleted, e.dels = true, e.dels[1:]

@@ -24,6 +24,7 @@ func (s *Source) Fetch(ctx context.Context) (*Revision, error) {
 		return nil, err
 	}
 	defer unlock()
+	pulse.Step(ctx, "fetching the catalog")
 	var rev *Revision
 	err = s.healing(ctx, func() (err error) {
 		rev, err = s.fetch(ctx)
@@ -154,8 +155,8 @@ func (s *Source) receive(ctx context.Context, r remote, lim limits, choose choos
 		return nil, err
 	}
 	in := lateIncoming(s.path(incomingName), lim)
-	in.beat = pulse.Of(ctx)
-	if err := r.fetch(ctx, choose, have, in); err != nil {
+	in.beat = s.beat
+	if err := r.fetch(s.beating(ctx), choose, have, in); err != nil {
 		_ = in.Close()
 		return nil, err
 	}

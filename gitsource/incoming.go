@@ -11,6 +11,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 
 	"seedtree/internal/durable"
+	"seedtree/internal/pulse"
 )
 
 // limits bounds what a remote may cost us.
@@ -124,6 +125,17 @@ func (l lively) Read(p []byte) (int, error) {
 	return l.ReadSeeker.Read(p)
 }
 
+// livelyWriter says with each write that the index gets on.
+type livelyWriter struct {
+	io.Writer
+	beat func()
+}
+
+func (l livelyWriter) Write(p []byte) (int, error) {
+	l.beat()
+	return l.Writer.Write(p)
+}
+
 func parsePack(f io.ReadSeeker) (sum hash, index *packIndex, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -157,6 +169,7 @@ func (in *incoming) build(fill func(*packWriter) error) error {
 
 // finish completes a pack of our own making.
 func (in *incoming) finish(p *packWriter) error {
+	p.beat = in.beat
 	sum, err := p.finish()
 	if err != nil {
 		return fmt.Errorf("write pack: %w", err)
@@ -182,7 +195,7 @@ func (in *incoming) seal(sum hash, index *packIndex) error {
 	if err != nil {
 		return err
 	}
-	err = index.write(idx, sum)
+	err = errors.Join(index.write(livelyWriter{idx, in.beat}, sum), pulse.WriteBack(idx, in.beat), pulse.WriteBack(in.pack, in.beat))
 	err = errors.Join(err, idx.Sync(), idx.Close(), in.pack.Chmod(0o444), in.pack.Sync())
 	if err != nil {
 		return fmt.Errorf("write the index of %s: %w", in.name, err)

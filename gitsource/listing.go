@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -28,6 +29,7 @@ func (r *Revision) Listing(ctx context.Context) (*manifests.Listing, error) {
 		return nil, err
 	}
 	defer unlock()
+	pulse.Step(ctx, "reading the listing")
 	l, err := s.listing(ctx, r)
 	if err != nil {
 		s.noteDamage(err)

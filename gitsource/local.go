@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/config"
 
 	"seedtree/internal/durable"
+	"seedtree/internal/pulse"
 )
 
 // local is a repository on this machine. It is read and written directly, under
@@ -211,14 +213,14 @@ const looseLimit = 100
 
 func storeObjects(ctx context.Context, dir string, p packSource) error {
 	if p.count >= looseLimit {
-		return storePack(dir, p)
+		return storePack(dir, p, pulse.Of(ctx))
 	}
 	return storeLoose(ctx, dir, p)
 }
 
 // storePack copies a pack, index first: git and we look for the pack's index and
 // then for the pack, or for the pack and then its index; the pair appears with the pack.
-func storePack(dir string, p packSource) error {
+func storePack(dir string, p packSource, beat func()) error {
 	packs := filepath.Join(dir, "objects", "pack")
 	var temps []string
 	for _, suffix := range []string{".idx", ".pack"} {
@@ -229,10 +231,10 @@ func storePack(dir string, p packSource) error {
 		defer os.Remove(f.Name())
 		src, err := os.Open(p.base + suffix)
 		if err == nil {
-			_, err = io.Copy(f, src)
+			err = pulse.Copy(f, src, math.MaxInt64, beat)
 			_ = src.Close()
 		}
-		if err := errors.Join(err, f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
+		if err := errors.Join(err, pulse.WriteBack(f, beat), f.Chmod(0o444), f.Sync(), f.Close()); err != nil {
 			return err
 		}
 		temps = append(temps, f.Name())
@@ -247,8 +249,10 @@ func storePack(dir string, p packSource) error {
 
 // storeLoose writes a pack's objects as single files.
 func storeLoose(ctx context.Context, dir string, p packSource) error {
+	beat := pulse.Of(ctx)
 	dirs := map[string]bool{filepath.Join(dir, "objects"): true}
 	err := eachInPack(p.base, func(id hash, t plumbing.ObjectType, data []byte) error {
+		beat()
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -34,11 +34,12 @@ type packWriter struct {
 	z      *zlib.Writer // made for the first object that is compressed
 	head   [32]byte
 	index  packIndex
+	beat   func() // tells whoever watches that the pack is being summed up
 	err    error
 }
 
 func newPackWriter(f *os.File) (*packWriter, error) {
-	p := &packWriter{file: f, out: bufio.NewWriterSize(f, 1<<16), offset: packHeader}
+	p := &packWriter{file: f, out: bufio.NewWriterSize(f, 1<<16), offset: packHeader, beat: func() {}}
 	return p, p.back(packHeader)
 }
 
@@ -203,17 +204,17 @@ func (p *packWriter) finish() (hash, error) {
 	if p.err != nil {
 		return hash{}, p.err
 	}
-	return sealPack(p.file, int64(p.offset), p.index.n)
+	return sealPack(p.file, int64(p.offset), p.index.n, p.beat)
 }
 
 // sealPack completes a file in which count objects end at size.
-func sealPack(f *os.File, size int64, count int) (sum hash, err error) {
+func sealPack(f *os.File, size int64, count int, beat func()) (sum hash, err error) {
 	head := binary.BigEndian.AppendUint32([]byte("PACK\x00\x00\x00\x02"), uint32(count))
 	if _, err := f.WriteAt(head, 0); err != nil {
 		return sum, err
 	}
 	h := sha1.New()
-	if _, err := io.CopyBuffer(h, io.NewSectionReader(f, 0, size), make([]byte, 1<<18)); err != nil {
+	if _, err := io.CopyBuffer(h, lively{io.NewSectionReader(f, 0, size), beat}, make([]byte, 1<<18)); err != nil {
 		return sum, err
 	}
 	sum = hash(h.Sum(nil))

@@ -38,6 +38,14 @@ func TestLongWorkShowsSignsOfLife(t *testing.T) {
 	s.lim.packs = 2
 	publish(t, w, head, Commit{Put: []File{torrent(t, "y", 1)}})
 	work("merging packs", 20, fetch)
+	bare := bareRepo(t)
+	fresh := opened(t, bare)
+	var rev *Revision
+	work("writing a commit's files and trees", entries, func() (err error) {
+		rev, err = fresh.Commit(ctx, nil, Commit{Put: some(t, entries)})
+		return err
+	})
+	work("pushing a pack to a path", 2, func() error { return fresh.Push(ctx, rev) })
 	rewrite(t, onlyOrNewest(t, s), none)
 	must(t, s.closeStore())
 	work("a new mirror", entries, fetch)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"seedtree/internal/pulse"
 )
 
 // Push makes a revision from Commit the branch's head, if the head still is its
@@ -18,6 +20,7 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 		return err
 	}
 	defer unlock()
+	pulse.Step(ctx, "pushing to the catalog")
 	if r.made == nil {
 		return fmt.Errorf("push %s: it was not committed here, or is pushed already", r.Short())
 	}
@@ -50,7 +53,7 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 // connection that breaks after the remote moved its branch is a success.
 func (s *Source) push(ctx context.Context, u update) error {
 	return s.each(s.preferred(), func(r remote) error {
-		err := r.push(ctx, u)
+		err := r.push(s.beating(ctx), u)
 		var unsure *unsureError
 		if !errors.As(err, &unsure) {
 			return err
@@ -81,7 +84,7 @@ func (e *unsureError) Unwrap() error { return e.err }
 func (s *Source) remoteHead(ctx context.Context, r remote, ref string) (id hash, err error) {
 	in := lateIncoming(s.path(incomingName), s.lim)
 	defer in.Close()
-	err = r.fetch(ctx, func(heads map[string]hash) (_, _ []hash, err error) {
+	err = r.fetch(s.beating(ctx), func(heads map[string]hash) (_, _ []hash, err error) {
 		id = heads[ref[len(headRef("")):]]
 		return nil, nil, nil
 	}, nil, in)

@@ -1,7 +1,6 @@
 package gitsource
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -84,10 +82,11 @@ type Source struct {
 
 	turn  chan struct{} // a mutex that a context can give up waiting for
 	flock *flock.Flock
+	signs atomic.Int64 // of life of the present work, for those who wait for their turn
 
 	// guarded by turn
 	st       state
-	beat     func() // tells whoever watches the present work that it gets on
+	beat     func() // tells whoever watches the present work, or waits for it, that it gets on
 	store    *store
 	packs    []string        // of the mirror when store was opened
 	useless  map[string]bool // remotes that were not of use; each change is logged once
@@ -218,47 +217,6 @@ func (s *Source) URL() string {
 }
 
 func (s *Source) path(name string) string { return filepath.Join(s.cfg.Dir, name) }
-
-// lock waits for our turn among goroutines and processes, and reads the state.
-func (s *Source) lock(ctx context.Context) (unlock func(), err error) {
-	select {
-	case s.turn <- struct{}{}:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("the mirror in %s is busy: %w", s.cfg.Dir, ctx.Err())
-	}
-	if _, err := s.flock.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		<-s.turn
-		return nil, fmt.Errorf("the mirror in %s is in use by another process: %w", s.cfg.Dir, err)
-	}
-	s.beat = pulse.Of(ctx)
-	if s.store != nil {
-		s.store.beat = s.beat
-	}
-	unlock = func() {
-		if err := s.flock.Unlock(); err != nil {
-			s.log.Warn("unlock the mirror", "dir", s.cfg.Dir, "err", err)
-		}
-		<-s.turn
-	}
-	s.st, err = loadState(s.path(stateName), s.cfg.Branch)
-	if err != nil {
-		// Without it there is no telling a rewind from progress; say so once and go on.
-		s.log.Warn("the mirror's state is lost; the remote's head will be taken as it is", "err", err)
-		if err := saveState(s.path(stateName), s.st); err != nil {
-			unlock()
-			return nil, err
-		}
-	}
-	return unlock, nil
-}
-
-// lockQuick is lock for methods that have no context; they wait for a fetch under way
-// as long as a remote may stay silent.
-func (s *Source) lockQuick() (func(), error) {
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
-	defer cancel()
-	return s.lock(ctx)
-}
 
 // open returns the mirror's objects, checked since they last changed.
 // The error wraps ErrDamaged when they must be fetched anew. A mirror with damage on

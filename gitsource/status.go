@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -35,6 +36,7 @@ func (s *Source) PushStatus(ctx context.Context, site string, data []byte) error
 		return err
 	}
 	defer unlock()
+	pulse.Step(ctx, "publishing the status")
 	in, id, err := s.statusPack(site, data)
 	if err != nil {
 		return fmt.Errorf("push the status of %s: %w", site, err)
@@ -58,6 +60,7 @@ func (s *Source) statusPack(site string, data []byte) (*incoming, hash, error) {
 	if err != nil {
 		return nil, id, err
 	}
+	in.beat = s.beat
 	err = in.build(func(p *packWriter) error {
 		_ = p.add(id, plumbing.CommitObject, commit)
 		_ = p.add(treeID, plumbing.TreeObject, tree)
@@ -109,6 +112,7 @@ func (s *Source) Statuses(ctx context.Context) (map[string][]byte, error) {
 
 func (s *Source) readStatuses(in *incoming, now map[string]hash) map[string][]byte {
 	scratch := openStore(in.dir, ErrRemoteDamaged)
+	scratch.beat = in.beat
 	defer scratch.Close()
 	kept := make(map[string]cachedStatus, len(now))
 	out := make(map[string][]byte, len(now))

@@ -37,7 +37,7 @@ type store struct {
 	hash  hasher
 	reads int    // objects read so far, which is what a listing costs
 	under *store // is asked for what is not here; nil: nobody is
-	beat  func() // is told of each object read; nil: nobody asked
+	beat  func() // is told of each object read, copied or made
 
 	// Trees read lately: one torrent after the other is asked for by name, and a
 	// directory may have a million of them.
@@ -48,7 +48,7 @@ type store struct {
 // openStore opens any git directory. Packs that cannot be read are left to go-git,
 // which says what is wrong with them when one of their objects is asked for.
 func openStore(dir string, fault error) *store {
-	s := &store{dir: dir, fault: fault, packs: map[string]*pack{}, trees: map[hash][]treeEntry{}}
+	s := &store{dir: dir, fault: fault, packs: map[string]*pack{}, trees: map[hash][]treeEntry{}, beat: func() {}}
 	names, err := packNames(dir)
 	onlyPacks := err == nil && !hasMore(dir)
 	for _, name := range names {
@@ -68,7 +68,7 @@ func openStore(dir string, fault error) *store {
 // openMirror opens our own mirror, whose packs must all be whole. Those of an earlier
 // store are taken over.
 func openMirror(dir string, names []string, old *store) (*store, error) {
-	s := &store{dir: dir, fault: ErrDamaged, packs: map[string]*pack{}, trees: map[hash][]treeEntry{}}
+	s := &store{dir: dir, fault: ErrDamaged, packs: map[string]*pack{}, trees: map[hash][]treeEntry{}, beat: func() {}}
 	if old != nil {
 		s.trees, s.treeEntries = old.trees, old.treeEntries
 	}
@@ -184,9 +184,7 @@ func (s *store) readObject(id hash, limit int64) (data []byte, t plumbing.Object
 		}
 	}()
 	s.reads++
-	if s.beat != nil {
-		s.beat()
-	}
+	s.beat()
 	var o packObject
 	if p, offset := s.find(id); p != nil {
 		o, err = p.read(offset, limit)

@@ -65,6 +65,7 @@ func (w *walker) visit(id hash, t plumbing.ObjectType) (bool, error) {
 	if w.seen[id] || w.have(id) {
 		return false, nil
 	}
+	w.from.beat()
 	if err := w.ctx.Err(); err != nil {
 		return false, err
 	}

@@ -1,0 +1,101 @@
+package gitsource
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"seedtree/internal/pulse"
+	"seedtree/internal/testkit"
+)
+
+// watched is a context that counts signs of life and remembers the step.
+type watched struct {
+	context.Context
+	mu    sync.Mutex
+	beats int
+	step  string
+}
+
+func watch(t *testing.T) *watched {
+	w := &watched{}
+	w.Context = pulse.With(t.Context(), func(step string) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.beats++; step != "" {
+			w.step = step
+		}
+	})
+	return w
+}
+
+func (w *watched) seen() (int, string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.beats, w.step
+}
+
+func source(t *testing.T, dir, repo string) *Source {
+	s, _ := openedIn(t, dir, repo)
+	return s
+}
+
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	testkit.Eventually(t, 30*time.Second, what, func() error {
+		if !ok() {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+}
+
+// Whoever waits for the mirror shows no life of its own, and shows that of who has it:
+// of other work in this process, and of another process.
+func TestWaitingShowsTheHoldersLife(t *testing.T) {
+	t.Parallel()
+	repo, dir := bareRepo(t), t.TempDir()
+	for what, open := range map[string]func(*Source) *Source{
+		"the same process": func(s *Source) *Source { return s },
+		"another process, which is another opening of the lock's file": func(*Source) *Source { return source(t, dir, repo) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			holder := source(t, dir, repo)
+			unlock, err := holder.lock(t.Context())
+			must(t, err)
+			release := sync.OnceFunc(unlock)
+			defer release()
+			w, waits := watch(t), open(holder)
+			got := make(chan error, 1)
+			go func() {
+				free, err := waits.lock(w)
+				if err == nil {
+					free()
+				}
+				got <- err
+			}()
+			eventually(t, "the wait", func() bool { _, step := w.seen(); return strings.HasPrefix(step, "waiting for the mirror") })
+			before, _ := w.seen()
+			time.Sleep(10 * lockPause)
+			if now, _ := w.seen(); now != before {
+				t.Errorf("%d signs of life from waiting for somebody who shows none", now-before)
+			}
+			for range 2 {
+				before, _ = w.seen()
+				eventually(t, "a sign of the holder's life", func() bool {
+					holder.beat()
+					now, _ := w.seen()
+					return now > before
+				})
+			}
+			release()
+			must(t, <-got)
+			if _, step := w.seen(); step != "using the mirror" {
+				t.Errorf("after the wait: %q", step)
+			}
+		})
+	}
+}
