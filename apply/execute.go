@@ -60,18 +60,15 @@ type item struct {
 // the pass: the context, or an engine that does not answer.
 func (s *Site) Execute(ctx context.Context, d Desired, p *Plan) (*Result, error) {
 	s.beat = pulse.Of(ctx)
+	pulse.Step(ctx, "opening the trees")
 	x := s.newExecution(d, p)
 	defer x.close()
 	if err := x.begin(ctx); err != nil {
 		return x.res, err
 	}
-	stages := []func(context.Context) error{
-		x.expire, x.acquireMoves, x.pruneEarly, x.reuse, x.place, x.create, x.add,
-		x.attributes, x.adopt, x.addAgain, x.forget, x.prune, x.clean,
-	}
-	for _, stage := range stages {
-		s.beat()
-		if err := stage(ctx); err != nil {
+	for _, stage := range x.stages() {
+		pulse.Step(ctx, stage.doing)
+		if err := stage.do(ctx); err != nil {
 			x.res.Errors = append(x.res.Errors, EntryError{Op: "pass", Err: err})
 			x.finish()
 			return x.res, err
@@ -79,6 +76,30 @@ func (s *Site) Execute(ctx context.Context, d Desired, p *Plan) (*Result, error)
 	}
 	x.finish()
 	return x.res, x.crown()
+}
+
+// stage is a part of a pass, with what whoever watches is told of it.
+type stage struct {
+	doing string
+	do    func(context.Context) error
+}
+
+func (x *execution) stages() []stage {
+	return []stage{
+		{"emptying the trash", x.expire},
+		{"taking hold of what moves", x.acquireMoves},
+		{"removing what is in the way", x.pruneEarly},
+		{"reusing what is here", x.reuse},
+		{"placing what was fetched", x.place},
+		{"making folders, links and empty files", x.create},
+		{"handing over what is to be fetched", x.add},
+		{"setting modes and times", x.attributes},
+		{"adopting files that are here", x.adopt},
+		{"handing over what could not be had here", x.addAgain},
+		{"letting go of torrents", x.forget},
+		{"removing what is no longer listed", x.prune},
+		{"cleaning staging", x.clean},
+	}
 }
 
 func (s *Site) newExecution(d Desired, p *Plan) *execution {
@@ -217,6 +238,7 @@ func batchLen(actions []Action) int {
 
 // item finds the tree and the metainfo of an action; nil when it cannot go on.
 func (x *execution) item(a Action) *item {
+	x.s.beat()
 	it := &item{Action: a, tree: x.trees[a.Entry.Tree]}
 	if it.tree == nil || x.broken[a.Entry.Tree] {
 		if a.Kind == Forget {

@@ -91,6 +91,7 @@ func (x *execution) addSorted(ctx context.Context, fetch, inTree, staged []*item
 
 // findBase chooses the file that a transfer begins from.
 func (x *execution) findBase(it *item) bool {
+	x.s.beat()
 	type candidate struct {
 		tree *tree
 		name string

@@ -92,6 +92,7 @@ func (x *execution) reuse(ctx context.Context) error {
 func (x *execution) reuseBatch(ctx context.Context, items []*item) error {
 	var got []*item
 	for _, it := range items {
+		x.s.beat()
 		if x.acquired(it) || x.acquire(it) == nil {
 			got = append(got, it)
 			continue

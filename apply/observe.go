@@ -82,6 +82,7 @@ func (s *Site) Observe(ctx context.Context, d Desired) (*Observation, error) {
 	}
 	s.beat = pulse.Of(ctx)
 	wanted := Wanted(d.Manifest, s.cfg.Name, d.Listing)
+	pulse.Step(ctx, "asking the client for its torrents")
 	// The engine is asked first: what it finishes meanwhile waits for the
 	// next pass, instead of being taken for data that is missing.
 	if err := s.observeEngine(ctx, o); err != nil {
@@ -93,6 +94,7 @@ func (s *Site) Observe(ctx context.Context, d Desired) (*Observation, error) {
 			Staged: map[manifests.InfoHash]StagedState{},
 		}
 		o.Trees[name] = v
+		pulse.Step(ctx, "looking at tree "+name)
 		t, err := s.open(name)
 		if err != nil {
 			v.Stopped = err.Error()
@@ -148,6 +150,7 @@ func (s *Site) observeTree(ctx context.Context, t *tree, v *TreeView, d Desired,
 		return fmt.Errorf("tree %s at %s: %w", t.name, t.dir, err)
 	}
 	for _, item := range items {
+		t.beat()
 		if item.Content.IsZero() || !wanted.HasContent(item.Content) {
 			continue
 		}
@@ -171,6 +174,7 @@ func (t *tree) observeStaging(v *TreeView, d Desired, wanted *manifests.Listing)
 		return err
 	}
 	for _, name := range names {
+		t.beat()
 		h, err := manifests.ParseInfoHash(strings.TrimSuffix(name, ".ready"))
 		if err != nil {
 			continue // not of our making: left alone

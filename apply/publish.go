@@ -73,6 +73,7 @@ func (x *execution) dress(it *item) error {
 func (x *execution) each(items []*item, do func(*item) error) []*item {
 	ok := items[:0:0]
 	for _, it := range items {
+		x.s.beat()
 		if x.broken[it.Entry.Tree] {
 			x.staying[it.Entry.InfoHash] = true
 			continue

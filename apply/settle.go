@@ -14,6 +14,7 @@ import (
 // tells how many transfers are left.
 func (s *Site) Settle(ctx context.Context, d Desired) (*Result, error) {
 	s.beat = pulse.Of(ctx)
+	pulse.Step(ctx, "asking the client what has arrived")
 	last, left := s.progress, map[manifests.InfoHash]int64{}
 	p := &Plan{Revision: d.Revision, Role: Follower, Stopped: map[string]string{}}
 	wanted := Wanted(d.Manifest, s.cfg.Name, d.Listing)
@@ -53,6 +54,7 @@ func (s *Site) settle(ctx context.Context, d Desired, p *Plan, last progress, le
 		t.bin = &bin{t: t, now: s.cfg.Clock(), revision: d.Revision}
 		x.trees[name] = t
 	}
+	pulse.Step(ctx, "placing what was fetched")
 	err := x.place(ctx)
 	if err == nil {
 		err = x.addAgain(ctx)

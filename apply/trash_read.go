@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -43,6 +44,7 @@ func (c trashCache) read(t *tree) ([]TrashItem, error) {
 		if !isIndex {
 			continue
 		}
+		t.beat()
 		items, err := c.readIndex(t, folder)
 		if err != nil {
 			return nil, err
@@ -92,6 +94,7 @@ func (t *tree) holds(i TrashItem) bool {
 // Trash lists what is in the trash of all trees, newest first. Trees that are
 // not there are named by the error; the others are listed all the same.
 func (s *Site) Trash(ctx context.Context) ([]TrashItem, error) {
+	s.beat = pulse.Of(ctx)
 	var all []TrashItem
 	var errs []error
 	for _, name := range s.names {
@@ -158,6 +161,7 @@ func (s *Site) RestoreTrash(i TrashItem) error {
 // everything. It returns how many folders went. Folders whose name does not
 // tell their time are left alone.
 func (s *Site) EmptyTrash(ctx context.Context, age time.Duration) (int, error) {
+	s.beat = pulse.Of(ctx)
 	gone := 0
 	var errs []error
 	for _, name := range s.names {
@@ -197,7 +201,7 @@ func (s *Site) emptyTrash(ctx context.Context, t *tree, age time.Duration, keep 
 		if keep(folder) {
 			continue
 		}
-		if err := t.removeAll(trashDir + "/" + folder); err != nil {
+		if err := t.destroy(ctx, trashDir+"/"+folder); err != nil {
 			return gone, fmt.Errorf("tree %s: emptying the trash: %w", t.name, err)
 		}
 		if !isIndex {

@@ -3,7 +3,6 @@ package apply
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -14,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -196,25 +196,6 @@ func (t *tree) openRegular(name string) (*os.File, error) {
 	return f, nil
 }
 
-// copyStretch is how much is copied between two signs of life, in bytes.
-const copyStretch = 1 << 30
-
-// copyUpTo copies by whatever means the system has, and says that it gets on.
-func (t *tree) copyUpTo(out, in *os.File, length int64) error {
-	for length > 0 {
-		n, err := io.CopyN(out, in, min(length, copyStretch))
-		t.beat()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		length -= n
-	}
-	return nil
-}
-
 // copyFile copies a regular file to a name of our own, at most length bytes,
 // by reflink where the file system can. The copy appears under its name only
 // when it is whole. A negative length copies everything.
@@ -236,7 +217,7 @@ func (t *tree) copyFile(src *tree, from, to string, length int64) error {
 	if length < 0 {
 		length = math.MaxInt64
 	}
-	err = t.copyUpTo(out, in, length)
+	err = pulse.Copy(out, in, length, t.beat)
 	if err == nil {
 		err = out.Chmod(info.Mode().Perm() | 0o600)
 	}
@@ -294,7 +275,10 @@ func (t *tree) sync(name string) error {
 	if err != nil {
 		return err
 	}
-	err = t.fsync(f)
+	if err = pulse.WriteBack(f, t.beat); err == nil {
+		err = t.fsync(f)
+	}
+	t.beat()
 	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
 		err = nil // some network file systems cannot sync a directory
 	}

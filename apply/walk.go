@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"seedtree/internal/pulse"
 	"seedtree/manifests"
@@ -87,7 +88,7 @@ func (w *walker) walk(ctx context.Context, dir *os.Root, prefix string) error {
 	beat := pulse.Of(ctx)
 	for {
 		entries, err := f.ReadDir(batch)
-		beat()
+		beat() // for names that nobody knows, and so nobody looks at
 		names += len(entries)
 		for _, d := range entries {
 			if prefix == "" && d.Name() == manifests.PrivateDir {
@@ -134,6 +135,7 @@ func (w *walker) look(dir *os.Root, prefix string, d fs.DirEntry) (isDir bool, e
 		}
 		return d.IsDir(), nil
 	}
+	w.t.beat()
 	info, err := dir.Lstat(d.Name())
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // gone meanwhile
@@ -156,13 +158,9 @@ func (w *walker) look(dir *os.Root, prefix string, d fs.DirEntry) (isDir bool, e
 // enter walks a directory below dir. Symlinks are never followed, not even
 // when one takes a directory's place between the two looks.
 func (w *walker) enter(ctx context.Context, dir *os.Root, full, name string) error {
-	before, err := dir.Lstat(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	var sub *os.Root
-	if err == nil && before.IsDir() {
-		sub, err = dir.OpenRoot(name)
+	sub, err := openReal(dir, name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil // gone, or no directory any more
 	}
 	if errors.Is(err, fs.ErrPermission) && !w.known.below(full) {
 		return nil // somebody else's, like lost+found
@@ -170,13 +168,7 @@ func (w *walker) enter(ctx context.Context, dir *os.Root, full, name string) err
 	if err != nil {
 		return fmt.Errorf("reading directory %s: %w", full, err)
 	}
-	if sub == nil {
-		return nil // no directory any more
-	}
 	defer sub.Close()
-	if after, err := sub.Stat("."); err != nil || !os.SameFile(before, after) {
-		return fmt.Errorf("directory %s was replaced while it was read", full)
-	}
 	return w.walk(ctx, sub, full+"/")
 }
 

@@ -158,7 +158,7 @@ func (e *Engine) open() (err error) {
 	}
 	undo = append(undo, e.session.close)
 	e.session.live = e.liveBytes()
-	if err = e.tidy(); err != nil {
+	if err = e.tidy(func() {}); err != nil {
 		return err
 	}
 	if e.listener, err = e.cfg.NewListener("tcp", e.cfg.Listen); err != nil {
@@ -202,8 +202,9 @@ func (e *Engine) liveBytes() (n int64) {
 	return n
 }
 
-// tidy compacts the session log when most of it is history.
-func (e *Engine) tidy() error {
+// tidy compacts the session log when most of it is history. It calls beat for each
+// torrent that is kept.
+func (e *Engine) tidy(beat func()) error {
 	if !e.session.bloated() {
 		return nil
 	}
@@ -213,7 +214,7 @@ func (e *Engine) tidy() error {
 	if !e.session.tidy(live) {
 		return nil
 	}
-	return e.compact()
+	return e.compact(beat)
 }
 
 // weight is about what the entry takes in a compacted session log, in bytes.

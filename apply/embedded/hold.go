@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"seedtree/apply"
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -69,7 +70,9 @@ func (e *Engine) lookAround(ctx context.Context) error {
 	var gone []*entry
 	var stopped outOfOrder
 	defer func() { stopped.log(e.log) }()
+	beat := pulse.Of(ctx)
 	for _, v := range todo {
+		beat()
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -132,7 +135,9 @@ func (e *Engine) Add(ctx context.Context, additions []apply.Addition) error {
 	var fresh []*entry
 	var infos [][]byte
 	seen := map[manifests.InfoHash]bool{}
+	beat := pulse.Of(ctx)
 	for _, a := range additions {
+		beat()
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -147,11 +152,11 @@ func (e *Engine) Add(ctx context.Context, additions []apply.Addition) error {
 		seen[en.hash] = true
 		fresh, infos = append(fresh, en), append(infos, info)
 	}
-	if err := e.take(fresh, infos); err != nil {
+	if err := e.take(fresh, infos, beat); err != nil {
 		for _, en := range fresh {
 			errs = append(errs, &apply.EngineError{InfoHash: en.hash, Op: "add", Err: err})
 		}
-	} else if err := e.tidy(); err != nil {
+	} else if err := e.tidy(beat); err != nil {
 		e.log.Warn("the session log keeps its history", "error", err)
 	}
 	return errors.Join(errs...)
@@ -240,13 +245,14 @@ func infoBytes(torrent []byte) ([]byte, error) {
 }
 
 // take makes the entries held: in the session log first.
-func (e *Engine) take(fresh []*entry, infos [][]byte) error {
+func (e *Engine) take(fresh []*entry, infos [][]byte, beat func()) error {
 	if len(fresh) == 0 {
 		return nil
 	}
 	e.loading.Lock()
 	defer e.loading.Unlock()
 	for _, en := range fresh {
+		beat()
 		e.mu.Lock()
 		old := e.entries[en.hash]
 		e.mu.Unlock()
@@ -267,7 +273,9 @@ func (e *Engine) take(fresh []*entry, infos [][]byte) error {
 	for i, en := range fresh {
 		records = append(records, packAdd(en, infos[i]))
 	}
+	beat()
 	offs, err := e.session.append(records, true)
+	beat()
 	if err != nil {
 		return err
 	}
@@ -336,7 +344,9 @@ func (e *Engine) Remove(ctx context.Context, hashes []manifests.InfoHash) error 
 	e.loading.Lock()
 	defer e.loading.Unlock()
 	var records []packer
+	beat := pulse.Of(ctx)
 	for _, h := range hashes {
+		beat()
 		e.mu.Lock()
 		en := e.entries[h]
 		e.mu.Unlock()
@@ -353,5 +363,5 @@ func (e *Engine) Remove(ctx context.Context, hashes []manifests.InfoHash) error 
 	if _, err := e.session.append(records, false); err != nil {
 		return err
 	}
-	return e.tidy()
+	return e.tidy(beat)
 }

@@ -88,7 +88,7 @@ func TestIntroduceTracker(t *testing.T) {
 		t.Error("what was known before the restart was news")
 	}
 	// Taken back, and forgotten by a compaction in the meantime.
-	if err := e.compact(); err != nil {
+	if err := e.compact(func() {}); err != nil {
 		t.Fatal(err)
 	}
 	introduce(t, e, [][]string{{last.url()}})

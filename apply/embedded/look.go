@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"seedtree/apply"
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -47,7 +48,9 @@ func (o *Onlooker) List(ctx context.Context) ([]apply.Torrent, error) {
 		return nil, nil //nolint:nilerr // no session of ours: the engine will begin a new one
 	}
 	list := make([]apply.Torrent, 0, len(e.entries))
+	beat := pulse.Of(ctx)
 	for _, en := range e.entries {
+		beat()
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}

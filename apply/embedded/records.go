@@ -169,7 +169,7 @@ func (e *Engine) replayAdd(h manifests.InfoHash, u *unpacker, end int64) error {
 }
 
 // compact rewrites the session log with what is still true.
-func (e *Engine) compact() error {
+func (e *Engine) compact(beat func()) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	held := make([]*entry, 0, len(e.entries))
@@ -186,6 +186,7 @@ func (e *Engine) compact() error {
 			}
 		}
 		for _, en := range held {
+			beat()
 			info, err := read(en.info)
 			if err != nil {
 				return err
@@ -198,7 +199,7 @@ func (e *Engine) compact() error {
 		}
 		return nil
 	}
-	return e.session.compact(write, func(offs []int64) {
+	return e.session.compact(write, beat, func(offs []int64) {
 		for i, en := range held {
 			en.info.off = offs[len(swarms)+i] + int64(ends[i]-en.info.len)
 		}

@@ -12,6 +12,7 @@ import (
 	"sync"
 
 	"seedtree/internal/durable"
+	"seedtree/internal/pulse"
 )
 
 const (
@@ -185,7 +186,7 @@ func (s *session) bloated() bool {
 // compact rewrites the log with the payloads that write yields. read gives the
 // old log's bytes; kept is told each payload's new place once the new log is
 // the one in use, still under the lock, so that no reader sees half of it.
-func (s *session) compact(write func(read func(span) ([]byte, error), put func(packer) error) error, kept func(offs []int64)) error {
+func (s *session) compact(write func(read func(span) ([]byte, error), put func(packer) error) error, beat func(), kept func(offs []int64)) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	name := filepath.Join(s.dir, sessionName)
@@ -195,6 +196,9 @@ func (s *session) compact(write func(read func(span) ([]byte, error), put func(p
 	}
 	next := &session{dir: s.dir, f: f, crc: s.crc}
 	offs, err := next.fill(s, write)
+	if err == nil {
+		err = pulse.WriteBack(f, beat)
+	}
 	if err == nil {
 		err = f.Sync()
 	}

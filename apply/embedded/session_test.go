@@ -10,6 +10,7 @@ import (
 
 	"seedtree/apply"
 	"seedtree/apply/enginetest"
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -139,6 +140,43 @@ func TestStateDirIsExclusive(t *testing.T) {
 	}
 }
 
+// Calls about many torrents show life for each of them.
+func TestLongCallsShowLife(t *testing.T) {
+	t.Parallel()
+	files := sample(t, 40)
+	n := len(files)
+	dir, root := t.TempDir(), treeRoot(t, "seed")
+	e := start(t, Config{StateDir: dir})
+	beats := 0
+	ctx := pulse.With(t.Context(), func(string) { beats++ })
+	shows := func(what string, atLeast int, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if beats < atLeast {
+			t.Errorf("%s: %d signs of life, want %d", what, beats, atLeast)
+		}
+		beats = 0
+	}
+	var adds []apply.Addition
+	var all []manifests.InfoHash
+	for _, f := range files {
+		f.Write(t, root)
+		adds, all = append(adds, complete(f, root)), append(all, f.Entry.InfoHash)
+	}
+	shows("add", 2*n, e.Add(ctx, adds))
+	shows("compact", n, e.compact(pulse.Of(ctx)))
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	list := func(e apply.Engine) error { _, err := e.List(ctx); return err }
+	shows("list by an onlooker", n, list(Look(dir)))
+	e = start(t, Config{StateDir: dir})
+	shows("the first list", n, list(e))
+	shows("remove", n, e.Remove(ctx, all))
+}
+
 func TestCompaction(t *testing.T) {
 	t.Parallel()
 	files := sample(t, 40)
@@ -163,7 +201,7 @@ func TestCompaction(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := size()
-	if err := e.compact(); err != nil {
+	if err := e.compact(func() {}); err != nil {
 		t.Fatal(err)
 	}
 	if after := size(); after >= before/4 {

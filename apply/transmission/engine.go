@@ -12,6 +12,7 @@ import (
 	transmissionrpc "github.com/hekmon/transmissionrpc/v2"
 
 	"seedtree/apply"
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -200,15 +201,20 @@ func (e *Engine) forget(ctx context.Context, hashes []string) error {
 	return e.await(ctx, hashes, []string{"hashString"}, "be removed", func(_ string, t *transmissionrpc.Torrent) bool { return t == nil })
 }
 
-// await polls until ok holds for every torrent; one that is not held is nil.
+// await polls until ok holds for every torrent; one that is not held is nil. Asking
+// again is no sign of life, for it may be in vain; one torrent less to wait for is.
 func (e *Engine) await(ctx context.Context, hashes, fields []string, what string, ok func(string, *transmissionrpc.Torrent) bool) error {
 	pause := 10 * time.Millisecond
 	for {
-		found, err := e.get(ctx, hashes, fields)
+		found, err := e.get(pulse.Unseen(ctx), hashes, fields)
 		if err != nil {
 			return err
 		}
+		before := len(hashes)
 		hashes = slices.DeleteFunc(slices.Clone(hashes), func(h string) bool { return ok(h, found[h]) })
+		if len(hashes) < before {
+			pulse.Of(ctx)()
+		}
 		if len(hashes) == 0 {
 			return nil
 		}

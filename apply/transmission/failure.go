@@ -29,8 +29,10 @@ func (c *client) attempt(ctx context.Context, password string, f func(context.Co
 	for range connections + 2 {
 		call, cancel := context.WithTimeout(ctx, callTimeout)
 		err = f(call)
+		if call.Err() == nil { // a refusal is an answer, too
+			pulse.Of(ctx)()
+		}
 		cancel()
-		pulse.Of(ctx)() // answered or not: each call has its deadline
 		if !dropped(err) {
 			break
 		}

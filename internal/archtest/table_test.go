@@ -23,7 +23,7 @@ func rooms() map[string]room {
 
 		"internal/agent":     {floor: 3, mayImport: []string{"internal/durable", "internal/pulse", "gitsource", "apply", "manifests"}},
 		"apply/transmission": {floor: 3, mayImport: []string{"internal/pulse", "apply", "manifests"}},
-		"apply/embedded":     {floor: 3, mayImport: []string{"internal/durable", "apply", "manifests", "internal/pki", "internal/pieces"}},
+		"apply/embedded":     {floor: 3, mayImport: []string{"internal/durable", "internal/pulse", "apply", "manifests", "internal/pki", "internal/pieces"}},
 		"apply/enginetest":   {floor: 3, mayImport: []string{"apply", "manifests"}, testsOnly: true},
 
 		"gitsource":        {floor: 2, mayImport: []string{"internal/durable", "internal/pulse", "internal/signature", "manifests"}},

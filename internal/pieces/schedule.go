@@ -4,6 +4,8 @@ import (
 	"context"
 	"iter"
 	"sync"
+
+	"seedtree/internal/pulse"
 )
 
 // The shape of the work in flight.
@@ -40,7 +42,8 @@ type schedule struct {
 	units    chan []unit
 	finished chan []*job
 	zeros    zeroSums
-	onTheWay int // files taken from the caller and not yet handed back
+	beat     func() // tells whoever watches that files are looked at
+	onTheWay int    // files taken from the caller and not yet handed back
 }
 
 // run opens, hashes and finishes every file. files and finish run in the
@@ -51,6 +54,7 @@ func (p *Pool) run(ctx context.Context, files iter.Seq[*File], pol policy, finis
 	s := &schedule{
 		pool: p, policy: pol, ctx: ctx, finish: finish,
 		files: make(chan []*File, backlog), units: make(chan []unit, backlog), finished: make(chan []*job, backlog),
+		beat: pulse.Of(ctx),
 	}
 	var opening, all sync.WaitGroup
 	// Also when files or finish panics: whoever recovers finds no goroutine
@@ -160,6 +164,7 @@ func (o *opener) cut(f *File) {
 	if o.s.ctx.Err() != nil {
 		return
 	}
+	o.s.beat() // one that cannot be opened gets to no worker
 	j, err := openJob(f, o.s.policy)
 	if err != nil {
 		o.lost = append(o.lost, &job{file: f, err: err})

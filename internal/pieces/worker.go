@@ -7,8 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"runtime"
-
-	"seedtree/internal/pulse"
 )
 
 // chunkBytes is read for each lane at a time. Smaller costs system calls,
@@ -55,7 +53,7 @@ const (
 
 // newWorker makes no kernel yet: where there is one small file, the workers
 // that get nothing cost nothing.
-func newWorker(s *schedule) *worker { return &worker{s: s, more: true, beat: pulse.Of(s.ctx)} }
+func newWorker(s *schedule) *worker { return &worker{s: s, more: true, beat: s.beat} }
 
 // run hashes until the queue is closed and every lane is idle. When the
 // context ends it drops what it holds and empties the queue, so that every
