@@ -3,16 +3,21 @@ package agent
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"seedtree/apply"
+	"seedtree/apply/enginetest"
 	"seedtree/gitsource"
 	"seedtree/internal/testkit"
+	"seedtree/internal/web"
 	"seedtree/manifests"
 )
 
@@ -85,3 +90,182 @@ func TestWatchdogIsNotCalmedByLooks(t *testing.T) {
 	}
 }
 
+// healthz asks as a kubelet does.
+func healthz(a *Agent) (code int, words string) {
+	w := httptest.NewRecorder()
+	web.Handler(a).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/healthz", nil))
+	return w.Code, w.Body.String()
+}
+
+// sick waits until /healthz fails, and wants it to say where and since when.
+func sick(t *testing.T, a *Agent, began time.Time, step string) {
+	t.Helper()
+	waitFor(t, "the watchdog", func() bool { code, _ := healthz(a); return code == http.StatusServiceUnavailable })
+	_, words := healthz(a)
+	since := regexp.MustCompile(`^pass: no progress for \d+s, since (\S+), while (.+)\n$`).FindStringSubmatch(words)
+	if since == nil || since[2] != step {
+		t.Fatalf("healthz: %q, want it to be about %q", words, step)
+	}
+	at, err := time.Parse(time.RFC3339, since[1])
+	if err != nil || at.Before(began.Truncate(time.Second)) || at.After(time.Now()) {
+		t.Errorf("healthz: %q, begun at %v: %v", words, began, err)
+	}
+}
+
+// well waits until /healthz is well again, and the agent has done a pass.
+func well(t *testing.T, a *Agent) {
+	t.Helper()
+	waitFor(t, "health", func() bool { code, _ := healthz(a); return code == http.StatusOK })
+	waitFor(t, "a pass that goes well", func() bool { a.Trigger(); return a.Ready() == nil })
+	if code, words := healthz(a); code != http.StatusOK {
+		t.Errorf("healthz after a pass: %d %q", code, words)
+	}
+}
+
+// A git server that accepts and says nothing is given all of catalog.timeout, which here
+// is longer than the watchdog's patience.
+func TestGitServerThatNeverAnswers(t *testing.T) {
+	c := newCatalog(t)
+	c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo"))})
+	var relay *testkit.Relay
+	cfg, _ := c.config(&stepSite{})
+	_, cfg.Source = c.overHTTPS(func(g *testkit.GitHTTPS) string {
+		relay = testkit.ServeRelay(t, g.Server.Listener.Addr().String())
+		return "https://" + relay.Addr
+	})
+	cfg.Watchdog = patience
+	relay.Set(testkit.Fault{Then: testkit.Stall})
+	a, began := newAgent(t, cfg), time.Now()
+	start(t, a)
+	sick(t, a, began, "fetching the catalog")
+	relay.Set(testkit.Fault{})
+	well(t, a)
+}
+
+// A thin line is no hanging one: the catalog comes in small steps that take several
+// times the patience together.
+func TestThinLineIsLongHonestWork(t *testing.T) {
+	const (
+		patience = 3 * time.Second
+		step     = 256 // bytes
+		pause    = patience / 60
+		steps    = 200
+	)
+	c := newCatalog(t)
+	c.commit([]gitsource.File{put(manifests.ManifestName, manifest("oslo")), put("noise", enginetest.Random(1, steps*step))})
+	var relay *testkit.Relay
+	site := &stepSite{}
+	cfg, said := c.config(site)
+	_, cfg.Source = c.overHTTPS(func(g *testkit.GitHTTPS) string {
+		relay = testkit.ServeRelay(t, g.Server.Listener.Addr().String())
+		return "https://" + relay.Addr
+	})
+	cfg.Watchdog = patience
+	relay.Set(testkit.Fault{Then: testkit.Throttle(step, pause)})
+	a, began := newAgent(t, cfg), time.Now()
+	stop := start(t, a)
+	waitFor(t, "the pass", func() bool {
+		if code, words := healthz(a); code != http.StatusOK {
+			t.Fatalf("after %v: %d %s", time.Since(began), code, words)
+		}
+		return len(site.passes()) > 0
+	})
+	if took := time.Since(began); took < 3*patience {
+		t.Errorf("it took %v, which tests nothing", took)
+	}
+	stop()
+	if strings.Contains(said.String(), "watchdog") {
+		t.Errorf("log: %s", said)
+	}
+}
+
+// slowSite reads each torrent of the catalog in no time, and sleeps before.
+type slowSite struct {
+	*apply.Site
+	sleep func()
+}
+
+func (s slowSite) slow(d apply.Desired) apply.Desired {
+	real := d.Metainfo
+	d.Metainfo = func(e manifests.Entry) ([]byte, error) { s.sleep(); return real(e) }
+	return d
+}
+
+// Execute implements Site.
+func (s slowSite) Execute(ctx context.Context, d apply.Desired, p *apply.Plan) (*apply.Result, error) {
+	return s.Site.Execute(ctx, s.slow(d), p)
+}
+
+// Settle implements Site.
+func (s slowSite) Settle(ctx context.Context, d apply.Desired) (*apply.Result, error) {
+	return s.Site.Settle(ctx, s.slow(d))
+}
+
+// slowEngine sleeps before each call.
+type slowEngine struct {
+	*enginetest.Memory
+	sleep func()
+}
+
+// List implements apply.Engine.
+func (e slowEngine) List(ctx context.Context) ([]apply.Torrent, error) {
+	e.sleep()
+	return e.Memory.List(ctx)
+}
+
+// Add implements apply.Engine.
+func (e slowEngine) Add(ctx context.Context, all []apply.Addition) error {
+	e.sleep()
+	return e.Memory.Add(ctx, all)
+}
+
+// Move implements apply.Engine.
+func (e slowEngine) Move(ctx context.Context, h manifests.InfoHash, root string) error {
+	e.sleep()
+	return e.Memory.Move(ctx, h, root)
+}
+
+// Remove implements apply.Engine.
+func (e slowEngine) Remove(ctx context.Context, all []manifests.InfoHash) error {
+	e.sleep()
+	return e.Memory.Remove(ctx, all)
+}
+
+// On a clock that costs no time a real site takes days for twenty files: each torrent
+// that is read, and each call of the client, is just not slow enough to be stuck.
+func TestSlowSiteIsLongHonestWork(t *testing.T) {
+	const patience = 10 * time.Minute
+	c := newCatalog(t)
+	files := photos(t, 0, 20)
+	c.commit(append(listed(files...), put(manifests.ManifestName, manifest("oslo"))))
+	lima := newPlace(t, c, "lima", manifests.RoleCopy, func(cfg *Config) { cfg.Watchdog = patience })
+	engine := lima.engine
+	engine.Offer(files...)
+	synctest.Test(t, func(t *testing.T) {
+		sleep := func() { time.Sleep(patience * 9 / 10) }
+		site, err := apply.Open(apply.Config{Name: "lima", Engine: slowEngine{engine, sleep}, Trees: map[string]string{"photos": lima.root}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := lima.cfg
+		cfg.Apply = slowSite{site, sleep}
+		a, end := runs(t, cfg)
+		began := time.Now()
+		for a.Status().Complete == "" && time.Since(began) < 100*24*time.Hour {
+			if err := engine.Feed(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if err := a.Health(); err != nil {
+				t.Fatalf("after %v: %v", time.Since(began), err)
+			}
+		}
+		end()
+		if took := time.Since(began); a.Status().Complete == "" || took < 20*patience {
+			t.Errorf("complete: %q, after %v", a.Status().Complete, took)
+		}
+	})
+	if strings.Contains(lima.said.String(), "watchdog") {
+		t.Errorf("log: %s", lima.said)
+	}
+}
