@@ -257,7 +257,8 @@ func TestSlowSiteIsLongHonestWork(t *testing.T) {
 			}
 			time.Sleep(time.Minute)
 			if err := a.Health(); err != nil {
-				t.Fatalf("after %v: %v", time.Since(began), err)
+				t.Errorf("after %v: %v", time.Since(began), err)
+				break
 			}
 		}
 		end()

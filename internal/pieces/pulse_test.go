@@ -47,6 +47,36 @@ func TestHashingShowsLife(t *testing.T) {
 	}
 }
 
+// A hole is skipped piece by piece, each with a sign of life: finding where it ends is the
+// file system's work.
+func TestSkippingHolesShowsLife(t *testing.T) {
+	const pieces = 1000
+	var beats atomic.Int64
+	ctx := pulse.With(t.Context(), func(string) { beats.Add(1) })
+	name := filepath.Join(t.TempDir(), "hole")
+	if err := errors.Join(os.WriteFile(name, nil, 0o600), os.Truncate(name, pieces<<18)); err != nil {
+		t.Fatal(err)
+	}
+	f := &File{Name: "hole", Length: pieces << 18, PieceLength: 1 << 18, Open: func() (Handle, error) {
+		f, err := os.Open(name)
+		return hole{f}, err
+	}}
+	err := New(1).Hash(ctx, slices.Values([]*File{f}), func(_ *File, s Sum) {
+		if s.Err != nil {
+			t.Error(s.Err)
+		}
+	})
+	if err != nil || beats.Load() < pieces {
+		t.Errorf("%v, %d signs of life for %d pieces", err, beats.Load(), pieces)
+	}
+}
+
+// hole is a file that is nothing else.
+type hole struct{ *os.File }
+
+// Hole implements Sparse.
+func (hole) Hole(int64) int64 { return 1 << 62 }
+
 // slowly is a file each of whose reads is told of before.
 type slowly struct {
 	*os.File

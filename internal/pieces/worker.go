@@ -148,6 +148,7 @@ func (w *worker) skipped(j *job, piece int) bool {
 	if j.sparse == nil || j.size(piece) < size || j.sparse.Hole(from)-from < size {
 		return false
 	}
+	w.beat() // a file may be one large hole
 	sum := w.s.zeros.sum(size)
 	j.done(piece, sum[:])
 	w.s.pool.count(size)
