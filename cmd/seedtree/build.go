@@ -12,6 +12,7 @@ import (
 
 	"seedtree/builder"
 	"seedtree/gitsource"
+	"seedtree/internal/pulse"
 	"seedtree/manifests"
 )
 
@@ -183,6 +184,7 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 	if err != nil {
 		return nil, err
 	}
+	pulse.Step(ctx, "scanning and hashing the source")
 	res, err := builder.Build(ctx, builder.Options{
 		Site: b.site, Trees: b.trees, Manifest: m, Previous: previous, Metainfo: head.Metainfo,
 		Rehash: b.flags.rehash, AllowRemovals: b.flags.allowRemovals, Progress: b.progressed, Store: b.store,

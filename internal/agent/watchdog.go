@@ -18,7 +18,7 @@ const maxStacks = 64 << 10
 // watchdog notices work that does not get on although everything in it has its
 // deadline: a disk that hangs, a client's library that waits for itself. It goes by
 // signs of life and not by time: hashing for a week is no reason to bark. What only
-// computes gives none: a plan of as many entries as a catalog may have takes seconds.
+// computes, as a plan does, gives none: a catalog has a few million entries at most.
 type watchdog struct {
 	limit time.Duration // 0: it sleeps
 	log   *slog.Logger

@@ -1,7 +1,7 @@
 // Package pulse lets work that may take long say that it gets on: whoever watches
-// puts a function into the context, and the work calls it at each step. A sign of
-// life costs the agent some 60 ns, so one for each file, object or chunk is cheap. What only waits gives none, or nobody would ever learn that it
-// waits in vain.
+// puts a function into the context, and the work calls it at each step. A sign of life
+// costs the agent some 60 ns, so one for each file, object or chunk is cheap. What only
+// waits gives none, or nobody would ever learn that it waits in vain.
 package pulse
 
 import "context"
