@@ -33,7 +33,7 @@ type buildReport struct {
 	Bytes       int64        `json:"bytes"`
 	HashedFiles int          `json:"hashedFiles"`
 	HashedBytes int64        `json:"hashedBytes"`
-	// Resumed was not read: an interrupted build had.
+	// Resumed was not read: a build had that was interrupted, or a dry run.
 	ResumedFiles int               `json:"resumedFiles,omitempty"`
 	ResumedBytes int64             `json:"resumedBytes,omitempty"`
 	Skipped      map[string]string `json:"skipped,omitempty"`

@@ -74,7 +74,7 @@ func (r *buildReport) write(w io.Writer, all bool) {
 	fmt.Fprintf(w, "%s, %s; hashed %s, %s in %.1f s\n", entries(r.Entries), bytesText(r.Bytes),
 		files(r.HashedFiles), bytesText(r.HashedBytes), r.Seconds)
 	if r.ResumedBytes > 0 {
-		fmt.Fprintf(w, "an interrupted build had hashed %s, %s already\n", files(r.ResumedFiles), bytesText(r.ResumedBytes))
+		fmt.Fprintf(w, "taken over from a build that was not committed: %s, %s\n", files(r.ResumedFiles), bytesText(r.ResumedBytes))
 	}
 }
 

@@ -105,6 +105,10 @@ func TestShown(t *testing.T) {
 		"a\x1b[31mb":            `"a\x1b[31mb"`,
 		"a\nb":                  `"a\nb"`,
 		"a\xffb":                `"a\xffb"`,
+		"gpj.\u202eexe":         `"gpj.\u202eexe"`,
+		"family 👩\u200d👧":       "family 👩\u200d👧",
+		"a ":                    `"a "`,
+		" a":                    `" a"`,
 	} {
 		if got := shown(in); got != want {
 			t.Errorf("%q: %s, want %s", in, got, want)

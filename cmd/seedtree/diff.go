@@ -20,11 +20,11 @@ type changeLine struct {
 // sign is the line's first character.
 func (c changeLine) sign() string {
 	switch c.Op {
-	case "add":
+	case "add", "copy":
 		return "+"
 	case "change":
 		return "~"
-	case "rename", "copy":
+	case "rename":
 		return ">"
 	}
 	return "-"
@@ -32,7 +32,10 @@ func (c changeLine) sign() string {
 
 func (c changeLine) String() string {
 	s := c.sign() + " " + shown(c.Path)
-	if c.From != "" {
+	switch {
+	case c.Op == "copy":
+		s += "  a copy of " + shown(c.From)
+	case c.From != "":
 		s = c.sign() + " " + shown(c.From) + " > " + shown(c.Path)
 	}
 	if c.Bytes > 0 && c.From == "" {

@@ -73,7 +73,7 @@ func placeNamed(cfg *Config, name string) (manifests.Key, error) {
 		tree = ""
 		for _, t := range sortedKeys(cfg.Trees) {
 			rel, err := filepath.Rel(cfg.Trees[t], filepath.Clean(name))
-			if err != nil || !filepath.IsLocal(rel) || rel == "." {
+			if err != nil || !filepath.IsLocal(rel) {
 				continue
 			}
 			if tree == "" || len(cfg.Trees[t]) > len(cfg.Trees[tree]) { // trees may stand in trees
@@ -87,6 +87,9 @@ func placeNamed(cfg *Config, name string) (manifests.Key, error) {
 			known = append(known, t+" ("+cfg.Trees[t]+")")
 		}
 		return manifests.Key{}, fmt.Errorf("%s: is in no tree of this site; name it tree/path or in full; the trees are %s", shown(name), strings.Join(known, ", "))
+	}
+	if path == "" || path == "." {
+		return manifests.Key{}, fmt.Errorf("%s: is all of tree %s; name a file or a folder in it", shown(name), tree)
 	}
 	p, err := manifests.ParsePath(path)
 	if err != nil {

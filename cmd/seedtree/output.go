@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode"
 
 	"github.com/mattn/go-runewidth"
 	"golang.org/x/term"
@@ -97,9 +98,13 @@ func (t *table) line(row []string, widths []int) string {
 }
 
 // shown makes a name from a catalog or a disk safe to print: control
-// characters would move the cursor, hide text or colour the terminal.
+// characters would move the cursor, hide text or colour the terminal, others turn
+// the direction of the text around, and nobody sees a space at the end.
 func shown(name string) string {
-	if strings.IndexFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f || r == 0xfffd || (r >= 0x80 && r < 0xa0) }) < 0 {
+	misleads := func(r rune) bool {
+		return r < 0x20 || r == 0x7f || r == 0xfffd || (r >= 0x80 && r < 0xa0) || unicode.Is(unicode.Bidi_Control, r) || r == 0x2028 || r == 0x2029
+	}
+	if strings.IndexFunc(name, misleads) < 0 && name == strings.TrimSpace(name) {
 		return name
 	}
 	quoted := fmt.Sprintf("%q", name)

@@ -48,7 +48,7 @@ func TestBuildWithoutRoomForItsJournal(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, said())
 	}
 	code, text := s.outcome(t, "build", "--config", s.config)
-	if code != 0 || !strings.Contains(text, "committed ") || strings.Contains(text, "interrupted build had") {
+	if code != 0 || !strings.Contains(text, "committed ") || strings.Contains(text, "taken over") {
 		t.Errorf("exit code %d: %s", code, text)
 	}
 	if !strings.Contains(text, "has to hash again") || !strings.Contains(text, "no space left on device") || !strings.Contains(text, journal) {
