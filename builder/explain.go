@@ -88,8 +88,23 @@ func Explain(o Options, k manifests.Key) (Explanation, error) {
 	default:
 		target, _ := root.Readlink(string(k.Path)) // "" of what is no link
 		x.State, x.Why = compare(info, target, old, listed)
+		if err := opens(root, k.Path, x.State, info.Mode()); err != nil {
+			x.State, x.Why = StateUnreadable, cause(err).Error()
+		}
 	}
 	return x, nil
+}
+
+// opens tries what a build does with a place of that state. No byte is read.
+func opens(root *os.Root, p manifests.Path, state string, mode fs.FileMode) error {
+	if !mode.IsDir() && (!mode.IsRegular() || state != StateNew && state != StateChanged) {
+		return nil
+	}
+	f, err := root.OpenFile(string(p), os.O_RDONLY|nonblock, 0)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // lookAt stats a place. If one of the directories above it is a symlink, it

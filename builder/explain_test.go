@@ -68,3 +68,29 @@ func TestExplain(t *testing.T) {
 		}
 	}
 }
+
+// What cannot be opened is said to be unreadable where a build would read it.
+func TestExplainWhatCannotBeOpened(t *testing.T) {
+	f := newFixture(t)
+	f.write("same", "listed")
+	f.write("edited", "listed")
+	f.write("d/a", "listed")
+	f.commit()
+	f.unprivileged()
+	f.write("edited", "longer than before")
+	f.write("new", "new")
+	for _, name := range []string{"same", "edited", "new", "d"} {
+		f.must(os.Chmod(f.path(name), 0))
+	}
+	t.Cleanup(func() { f.must(os.Chmod(f.path("d"), 0o755)) })
+	for path, want := range map[string]string{
+		"same": "unchanged: it would not be read", "edited": "unreadable: open: permission denied", "new": "unreadable: open: permission denied",
+		"d": "unreadable: open: permission denied", "d/a": "unreadable: stat: permission denied",
+	} {
+		x, err := Explain(f.o, manifests.Key{Tree: "t", Path: manifests.Path(path)})
+		f.must(err)
+		if got := x.State + ": " + x.Why; got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+}

@@ -156,6 +156,9 @@ func (f *fixture) wantFailed(r *Result, path, why string) {
 	if len(r.Failed) != 1 || string(r.Failed[0].Key.Path) != path || !strings.Contains(r.Failed[0].Error(), why) {
 		f.t.Fatalf("failed: %v; want one failure of %q with %q", r.Failed, path, why)
 	}
+	if strings.Contains(r.Failed[0].Err.Error(), r.Failed[0].Key.String()) {
+		f.t.Fatalf("names the place twice: %v", r.Failed[0])
+	}
 }
 
 // unprivileged lets the test run as nobody from here on: root may read all.

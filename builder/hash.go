@@ -279,7 +279,7 @@ func (d *openDir) file(c *candidate, j *Journal) *pieces.File {
 	length := c.stat.Size
 	w := &work{c: c, dir: d}
 	return &pieces.File{
-		Name: c.key().String(), Length: length, PieceLength: manifests.PieceLength(length), Tag: w,
+		Length: length, PieceLength: manifests.PieceLength(length), Tag: w,
 		Open: w.open, Resume: j.begun(c),
 	}
 }

@@ -318,7 +318,11 @@ func (f *findings) listing(previous *manifests.Listing) (*manifests.Listing, err
 func cause(err error) error {
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
-		return fmt.Errorf("%s: %w", pe.Op, pe.Err)
+		op := pe.Op
+		if op == "openat" || op == "statat" || op == "lstatat" { // as os.Root calls them
+			op = strings.TrimSuffix(op, "at")
+		}
+		return fmt.Errorf("%s: %w", op, pe.Err)
 	}
 	return err
 }

@@ -55,18 +55,18 @@ func (j *job) prepare(p policy) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: is not a regular file (%s)", j.file.Name, info.Mode().Type())
+		return j.file.errorf("is not a regular file (%s)", info.Mode().Type())
 	}
 	length := j.file.Length
 	if info.Size() != length && p == exact {
-		return fmt.Errorf("%s: %w: %d bytes, expected %d", j.file.Name, ErrChanged, info.Size(), length)
+		return j.file.errorf("%w: %d bytes, expected %d", ErrChanged, info.Size(), length)
 	}
 	n := j.file.NumPieces()
 	j.info, j.count = info, int(n)
 	if r := j.file.Resume; r == nil {
 		j.sums = make([]byte, n*HashSize)
 	} else if err := r.begin(n, info); err != nil {
-		return fmt.Errorf("%s: %w", j.file.Name, err)
+		return j.file.errorf("%w", err)
 	} else {
 		j.sums = r.Sums
 	}
@@ -136,5 +136,5 @@ func (j *job) unchanged() error {
 	default:
 		return nil
 	}
-	return fmt.Errorf("%s: %w: %s", j.file.Name, ErrChanged, what)
+	return j.file.errorf("%w: %s", ErrChanged, what)
 }

@@ -49,7 +49,7 @@ type Sparse interface {
 
 // File is one file to hash or to check.
 type File struct {
-	Name        string                 // for messages
+	Name        string                 // what messages begin with; "": they are the caller's to name
 	Open        func() (Handle, error) // called once, from any goroutine; the pool closes what it returns
 	Length      int64                  // bytes the file should have
 	PieceLength int64                  // bytes per piece, the last one may be shorter
@@ -66,12 +66,20 @@ func (f *File) NumPieces() int64 {
 	return n
 }
 
+func (f *File) errorf(format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	if f.Name != "" {
+		err = fmt.Errorf("%s: %w", f.Name, err)
+	}
+	return err
+}
+
 func (f *File) validate() error {
 	if f.Length < 0 || f.PieceLength <= 0 {
-		return fmt.Errorf("%s: cannot hash %d bytes in pieces of %d", f.Name, f.Length, f.PieceLength)
+		return f.errorf("cannot hash %d bytes in pieces of %d", f.Length, f.PieceLength)
 	}
 	if n := f.NumPieces(); n > MaxPieces {
-		return fmt.Errorf("%s: %d bytes are %d pieces, more than %d", f.Name, f.Length, n, MaxPieces)
+		return f.errorf("%d bytes are %d pieces, more than %d", f.Length, n, MaxPieces)
 	}
 	return nil
 }
@@ -168,7 +176,7 @@ func (p *Pool) CheckAll(ctx context.Context, files iter.Seq[*File], want func(*F
 func compare(j *job, want []byte) Have {
 	n := j.file.NumPieces()
 	if int64(len(want)) != n*HashSize {
-		return Have{Err: fmt.Errorf("%s: %d bytes of piece hashes for %d pieces", j.file.Name, len(want), n)}
+		return Have{Err: j.file.errorf("%d bytes of piece hashes for %d pieces", len(want), n)}
 	}
 	h := Have{Bits: make([]byte, (n+7)/8), Info: j.info, Complete: j.info.Size() == j.file.Length}
 	for i := range n {

@@ -3,7 +3,6 @@ package pieces
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"runtime"
@@ -232,14 +231,14 @@ func (w *worker) read() {
 
 func readError(j *job, at int64, err error) error {
 	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("%s: %w: it ends at byte %d", j.file.Name, ErrChanged, at)
+		return j.file.errorf("%w: it ends at byte %d", ErrChanged, at)
 	}
 	// Say the name the caller knows, not the one the file was opened by.
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		err = pe.Err
 	}
-	return fmt.Errorf("%s: reading at byte %d: %w", j.file.Name, at, err)
+	return j.file.errorf("reading at byte %d: %w", at, err)
 }
 
 // settle takes the digests of finished pieces and frees the lanes of lost ones.
