@@ -41,7 +41,7 @@ type Journal struct {
 	file  *os.File                // nil: not made yet
 	size  int64                   // bytes in the file
 	buf   []byte                  // what comes behind them
-	at    map[manifests.Key]int64 // where the newest record of each file begins
+	index *journalIndex           // of all that; nil: to be made when it is asked
 	timer *time.Timer             // writes buf when it has waited long enough
 	parts map[manifests.Key]*part // large files that are being read
 	err   error                   // why nothing is kept any more
@@ -53,7 +53,7 @@ var errTaken = errors.New("another build of this site keeps it")
 // OpenJournal reads the journal at a path, which need not exist. One of another
 // site, other folders or another format is begun anew.
 func OpenJournal(path, site string, trees map[string]string) *Journal {
-	j := &Journal{path: path, head: journalHead(site, trees), at: map[manifests.Key]int64{}, parts: map[manifests.Key]*part{}}
+	j := &Journal{path: path, head: journalHead(site, trees), parts: map[manifests.Key]*part{}}
 	j.size = int64(len(j.head))
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return j
@@ -71,7 +71,7 @@ func journalHead(site string, trees map[string]string) []byte {
 	return fmt.Appendf(nil, "seedtree journal 1 %x\n", h.Sum(nil))
 }
 
-// open takes the file for this build alone and finds the records in it.
+// open takes the file for this build alone.
 func (j *Journal) open(flag int) error {
 	lock := flock.New(j.path + ".lock")
 	if ok, err := lock.TryLock(); err != nil || !ok {
@@ -84,7 +84,8 @@ func (j *Journal) open(flag int) error {
 	j.file, j.lock = f, lock
 	head := make([]byte, len(j.head))
 	if _, err := f.ReadAt(head, 0); err == nil && bytes.Equal(head, j.head) {
-		return j.load()
+		j.size, err = f.Seek(0, io.SeekEnd)
+		return err
 	}
 	if err := f.Truncate(0); err != nil {
 		return err
@@ -106,8 +107,7 @@ func (j *Journal) add(r record) {
 
 func (j *Journal) append(r record) {
 	if j.err == nil {
-		j.at[r.key] = j.size + int64(len(j.buf))
-		j.buf = r.append(j.buf)
+		j.buf, j.index = r.append(j.buf), nil
 	}
 }
 
@@ -163,26 +163,6 @@ func (j *Journal) create() error {
 	return j.open(os.O_RDWR | os.O_CREATE | os.O_TRUNC)
 }
 
-// find returns what is known of a file that still is what it was then.
-func (j *Journal) find(k manifests.Key, now stamp) (record, bool) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	at, ok := j.at[k]
-	if !ok {
-		return record{}, false
-	}
-	var r record
-	switch waits := at - j.size; {
-	case waits < 0:
-		_, r, ok = readRecord(io.NewSectionReader(j.file, at, -waits))
-	case waits < int64(len(j.buf)):
-		_, r, ok = readRecord(bytes.NewReader(j.buf[waits:]))
-	default: // it could not be written
-		return r, false
-	}
-	return r, ok && r.key == k && r.stamp == now
-}
-
 // Err says why nothing is kept any more, if so.
 func (j *Journal) Err() error {
 	j.mu.Lock()
@@ -207,7 +187,7 @@ func (j *Journal) Close() error {
 func (j *Journal) Remove() error {
 	j.mu.Lock()
 	j.disarm()
-	j.buf, j.at = nil, map[manifests.Key]int64{}
+	j.buf, j.index = nil, nil
 	ours := j.file != nil
 	j.mu.Unlock()
 	if !ours {

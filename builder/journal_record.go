@@ -1,13 +1,10 @@
 package builder
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"io"
 	"io/fs"
-	"math"
 
 	"seedtree/internal/dirat"
 	"seedtree/internal/pieces"
@@ -122,44 +119,4 @@ func (r record) fits() bool {
 	piece := manifests.PieceLength(r.stamp.size)
 	n := (r.stamp.size + piece - 1) / piece
 	return int64(len(r.sums)) == n*pieces.HashSize && (r.done == nil || int64(len(r.done)) == (n+7)/8)
-}
-
-// load finds the records of the file and leaves out what is damaged.
-func (j *Journal) load() error {
-	end, err := j.file.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	j.size = end
-	at := int64(len(j.head))
-	in := bufio.NewReaderSize(nil, 1<<20)
-	for again := true; at < end; {
-		if again {
-			in.Reset(io.NewSectionReader(j.file, at, math.MaxInt64-at))
-		}
-		n, r, ok := readRecord(in)
-		if again = !ok; again {
-			at = j.nextMark(at + 1)
-			continue
-		}
-		j.at[r.key] = at
-		at += n
-	}
-	return nil
-}
-
-// nextMark returns where the next record may begin, the file's end if nowhere.
-func (j *Journal) nextMark(at int64) int64 {
-	chunk := make([]byte, 64<<10)
-	for at < j.size {
-		n, err := j.file.ReadAt(chunk, at)
-		if i := bytes.Index(chunk[:n], []byte(recordMark)); i >= 0 {
-			return at + int64(i)
-		}
-		if n < len(recordMark) || err != nil {
-			break
-		}
-		at += int64(n - len(recordMark) + 1)
-	}
-	return j.size
 }

@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -137,10 +139,13 @@ func (f *fixture) written(path string) ([]byte, map[manifests.Key]stamp) {
 	_, err := f.build()
 	f.must(err)
 	stamps := map[manifests.Key]stamp{}
-	for k := range j.at {
-		info, err := os.Lstat(f.path(string(k.Path)))
-		f.must(err)
-		stamps[k] = stampOf(info)
+	for _, m := range j.makeIndex().marks {
+		r, ok := j.read(m.at)
+		info, err := os.Lstat(f.path(string(r.key.Path)))
+		if f.must(err); !ok {
+			f.t.Fatal("a record that was just made cannot be read")
+		}
+		stamps[r.key] = stampOf(info)
 	}
 	f.must(j.Close())
 	data, err := os.ReadFile(path)
@@ -194,6 +199,36 @@ func TestJournalDamaged(t *testing.T) {
 	}
 }
 
+// Of two records of a file the newer counts, and two files with one hash are told apart.
+func TestJournalIndex(t *testing.T) {
+	f := newFixture(t)
+	j := f.openJournal(filepath.Join(t.TempDir(), "journal"))
+	rec := func(path string, size int64) record {
+		return record{key: manifests.Key{Tree: "t", Path: manifests.Path(path)}, stamp: stamp{size: size}, sums: bytes.Repeat([]byte{byte(size)}, 20)}
+	}
+	for _, r := range []record{rec("a", 1), rec("b", 2), rec("a", 3)} {
+		j.add(r)
+		if r.stamp.size == 2 {
+			j.flush() // some stand in the file, some wait
+		}
+	}
+	found := func(r record) bool {
+		got, ok := j.find(r.key, r.stamp)
+		return ok && bytes.Equal(got.sums, r.sums)
+	}
+	if found(rec("a", 1)) || !found(rec("b", 2)) || !found(rec("a", 3)) {
+		t.Error("not the newest records count")
+	}
+	for i := range j.index.marks { // all have the hash of b now
+		j.index.marks[i].hash = maphash.Comparable(j.index.seed, rec("b", 2).key)
+	}
+	slices.SortFunc(j.index.marks, journalMark.compare)
+	if !found(rec("b", 2)) {
+		t.Error("a file was taken for another one with its hash")
+	}
+	f.must(j.Close())
+}
+
 // Nothing is taken from a journal of something else.
 func TestJournalOfOthers(t *testing.T) {
 	f := newFixture(t)
@@ -213,8 +248,9 @@ func TestJournalOfOthers(t *testing.T) {
 			defer func() { f.o = o }()
 			f.must(os.WriteFile(path, data, 0o600))
 			change()
-			if j := f.openJournal(path); len(j.at) != 0 || j.Err() != nil {
-				t.Errorf("%d records, %v", len(j.at), j.Err())
+			j := f.openJournal(path)
+			if n := len(j.makeIndex().marks); n != 0 || j.Err() != nil {
+				t.Errorf("%d records, %v", n, j.Err())
 			}
 			f.must(f.o.Journal.Close())
 		})
