@@ -54,10 +54,12 @@ type build struct {
 	began   time.Time
 	sources []*source
 	found   findings
+	blobs   Blobs
 	counts  counters
 	abort   context.CancelCauseFunc // ends the build with an error
 	accept  map[manifests.Key]bool  // places whose bytes are meant, whatever they are
 
+	torrent      []byte // reused
 	suspects     []Suspect
 	resumedFiles int
 	resumedBytes int64
@@ -89,7 +91,10 @@ func newBuild(ctx context.Context, o Options) (*build, error) {
 		o.Pool = pieces.New(o.Workers)
 	}
 	b := &build{Options: o, began: o.Clock(), accept: accept}
-	b.found.blobs, b.found.kept = map[manifests.Key]Blob{}, make([]bool, o.Previous.Len())
+	b.found.kept = make([]bool, o.Previous.Len())
+	if b.Store == nil {
+		b.Store = b.blobs.take
+	}
 	for _, tree := range slices.Sorted(maps.Keys(o.Trees)) {
 		if ctx.Err() != nil {
 			b.close()
@@ -170,8 +175,7 @@ func (b *build) chmod() {
 			if data, err := b.Metainfo(*old); err == nil {
 				next := *old
 				next.Executable = !old.Executable
-				b.found.entries = append(b.found.entries, next)
-				b.keep(next.Key(), data)
+				b.found.add(next, b.keep(next.Key(), data))
 				continue
 			}
 		}
@@ -185,7 +189,7 @@ func (b *build) chmod() {
 func (b *build) hash(ctx context.Context) error {
 	files := b.resume(ctx, b.found.readable(b.fail))
 	b.found.entries = slices.Grow(b.found.entries, len(files))
-	defer func() { b.found.folders = nil }() // as large as the listing that comes of it
+	b.found.refs = slices.Grow(b.found.refs, len(b.found.entries)+len(files)-len(b.found.refs))
 	for _, c := range files {
 		b.counts.bytesTotal.Add(c.stat.Size - c.partBytes())
 	}

@@ -37,7 +37,7 @@ func TestBuildAllKinds(t *testing.T) {
 	if r.HashedFiles != 3 || r.HashedBytes != int64(len(big)+16) || r.BytesTotal != r.HashedBytes {
 		t.Errorf("hashed %d files, %d of %d bytes", r.HashedFiles, r.HashedBytes, r.BytesTotal)
 	}
-	if len(r.Put) != 7 || len(r.Delete)+len(r.Failed)+len(r.Skipped)+len(r.Warnings) != 0 {
+	if r.Put.Len() != 7 || len(r.Delete)+len(r.Failed)+len(r.Skipped)+len(r.Warnings) != 0 {
 		t.Errorf("result has more to say: %+v", r)
 	}
 }
@@ -49,7 +49,7 @@ func TestUnchangedIsNotRead(t *testing.T) {
 	f.write("d/b", "bb")
 	f.commit()
 	r := f.commit()
-	if r.HashedFiles != 0 || r.HashedBytes != 0 || len(r.Put)+len(r.Delete) != 0 || !r.Diff.Empty() {
+	if r.HashedFiles != 0 || r.HashedBytes != 0 || r.Put.Len()+len(r.Delete) != 0 || !r.Diff.Empty() {
 		t.Fatalf("second build: %+v", r)
 	}
 	// Proof that it is the listing that says so: bytes change, the time does not.
@@ -72,12 +72,12 @@ func TestExecutableBitAlone(t *testing.T) {
 	f.commit()
 	f.must(os.Chmod(f.path("a"), 0o755))
 	r := f.commit()
-	if r.HashedFiles != 0 || len(r.Put) != 1 || r.Put[0].Mode != Executable || len(r.Diff.Changed) != 1 {
+	if r.HashedFiles != 0 || r.Put.Len() != 1 || r.Put.At(0).Mode != Executable || len(r.Diff.Changed) != 1 {
 		t.Fatalf("after chmod: %+v", r)
 	}
 	f.must(os.Chmod(f.path("a"), 0o644))
 	f.o.Metainfo = nil
-	if r := f.commit(); r.HashedFiles != 1 || len(r.Put) != 1 || r.Put[0].Mode != File {
+	if r := f.commit(); r.HashedFiles != 1 || r.Put.Len() != 1 || r.Put.At(0).Mode != File {
 		t.Fatalf("after chmod back, without the old bytes: %+v", r)
 	}
 }
@@ -132,8 +132,8 @@ func TestRename(t *testing.T) {
 	if len(r.Diff.Renamed) != 20 || len(r.Diff.Added)+len(r.Diff.Removed)+len(r.Diff.Changed) != 0 {
 		t.Fatalf("diff %+v", r.Diff)
 	}
-	if len(r.Put) != 20 || len(r.Delete) != 20 {
-		t.Fatalf("%d to put, %d to delete", len(r.Put), len(r.Delete))
+	if r.Put.Len() != 20 || len(r.Delete) != 20 {
+		t.Fatalf("%d to put, %d to delete", r.Put.Len(), len(r.Delete))
 	}
 }
 

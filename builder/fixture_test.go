@@ -87,7 +87,7 @@ func (f *fixture) commit() *Result {
 		}
 		delete(f.catalog, name)
 	}
-	for _, b := range r.Put {
+	for b := range r.Put.All() {
 		f.catalog[b.Name] = b
 	}
 	var entries []manifests.Entry

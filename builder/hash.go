@@ -43,6 +43,7 @@ func (f *findings) readable(fail func(*candidate, error)) []*candidate {
 			files = append(files, c)
 		}
 	}
+	f.folders = nil // the files have them, as long as they need them
 	return files
 }
 
@@ -85,8 +86,9 @@ func (h *hasher) run(ctx context.Context, pending []*candidate) error {
 }
 
 // split tells files that may be read from those whose time stamp is too young,
-// and says how long to wait for the youngest of these.
+// and says how long to wait for the youngest of these. pending is used up.
 func (h *hasher) split(pending []*candidate) (ready, young []*candidate, wait time.Duration) {
+	ready = pending[:0]
 	for _, c := range pending {
 		left := youth(&c.stat, h.newest[c.stat.Device])
 		if c.aged || left == 0 {
@@ -142,7 +144,7 @@ func (h *hasher) round(ctx context.Context, files []*candidate) (again []*candid
 // metainfo is what a file's pieces make, as it was when they were read.
 func (c *candidate) metainfo(sums []byte) manifests.Metainfo {
 	return manifests.Metainfo{
-		Tree: c.in.src.tree, Path: c.path(), Length: c.stat.Size, PieceLength: manifests.PieceLength(c.stat.Size),
+		Tree: c.in.src.tree, Path: c.at, Length: c.stat.Size, PieceLength: manifests.PieceLength(c.stat.Size),
 		Pieces: sums, ModTime: c.stat.ModTime(),
 	}
 }
@@ -150,7 +152,7 @@ func (c *candidate) metainfo(sums []byte) manifests.Metainfo {
 // worthAnother looks at a file that changed, and reports it when it cannot
 // or shall not be read again. One that is gone is simply not listed.
 func (h *hasher) worthAnother(c *candidate, why error) bool {
-	now, err := c.in.src.lstat(c.path())
+	now, err := c.in.src.lstat(c.at)
 	c.tries++
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -251,7 +253,8 @@ func (r *round) open(files []*candidate, j *Journal) iter.Seq[*pieces.File] {
 				r.release(dir)
 			}
 		}()
-		for _, c := range files {
+		for i, c := range files {
+			files[i] = nil // of a folder that was read nothing stays but its entries
 			if c.in != at {
 				if dir != nil {
 					r.release(dir)
@@ -289,7 +292,7 @@ func (d *openDir) file(c *candidate, j *Journal) *pieces.File {
 func (w *work) open() (pieces.Handle, error) {
 	var f *dirat.File
 	err := w.dir.use(func(dir *dirat.Dir) (err error) {
-		f, err = dir.OpenFile(w.c.name, min(w.c.stat.Size, aheadBytes))
+		f, err = dir.OpenFile(w.c.name(), min(w.c.stat.Size, aheadBytes))
 		return err
 	})
 	if err != nil {
@@ -312,7 +315,7 @@ func (w *work) open() (pieces.Handle, error) {
 // now, a link or a pipe, then that is the fault, not where it leads.
 func (w *work) why(err error) error {
 	if !errors.Is(err, pieces.ErrChanged) {
-		if now, err2 := w.dir.lstat(w.c.name); err2 == nil && !now.Same(&w.c.stat) {
+		if now, err2 := w.dir.lstat(w.c.name()); err2 == nil && !now.Same(&w.c.stat) {
 			return errReplaced()
 		}
 	}
@@ -327,7 +330,7 @@ func (w *work) verify(info fs.FileInfo) error {
 	if read.Modified != w.c.stat.Modified {
 		return fmt.Errorf("%w: it was written", pieces.ErrChanged)
 	}
-	now, err := w.dir.lstat(w.c.name)
+	now, err := w.dir.lstat(w.c.name())
 	switch {
 	case err != nil:
 		return err

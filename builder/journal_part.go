@@ -42,6 +42,7 @@ func (b *build) resume(ctx context.Context, files []*candidate) []*candidate {
 			rest = append(rest, c)
 		}
 	}
+	clear(files[len(rest):])
 	return rest
 }
 

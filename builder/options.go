@@ -35,8 +35,8 @@ type Options struct {
 	// files are hashed again.
 	Metainfo func(manifests.Entry) ([]byte, error)
 	// Store takes every .torrent as soon as it is made, so that those of a
-	// first build of millions of files are never in memory together. It is
-	// called from the goroutine that called Build, also in a build that fails
+	// first build of millions of files are never in memory together. It must not
+	// keep data, and is called from the goroutine that called Build, also in a build that fails
 	// later; its own error ends the build. nil: Blob.Data carries them.
 	Store func(data []byte) (Ref, error)
 
@@ -72,8 +72,8 @@ type Progress struct {
 type Result struct {
 	Listing *manifests.Listing
 	Diff    manifests.Diff // against Options.Previous
-	Put     []Blob         // ordered by name
-	Delete  []string       // catalog names, ordered; none of them is in Put
+	Put     Blobs
+	Delete  []string // catalog names, ordered; none of them is in Put
 	// Skipped is what a catalog cannot carry: pipes, sockets, devices.
 	Skipped []Skip
 	// Warnings are listed all the same, but will cause trouble somewhere.

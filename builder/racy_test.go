@@ -128,7 +128,7 @@ func TestNothingChanged(t *testing.T) {
 	f.must(os.Symlink("a", f.path("link")))
 	first := f.commit()
 	r := f.commit()
-	if r.Listing != first.Listing || !r.Diff.Empty() || r.HashedFiles != 0 || len(r.Put)+len(r.Delete) != 0 {
+	if r.Listing != first.Listing || !r.Diff.Empty() || r.HashedFiles != 0 || r.Put.Len()+len(r.Delete) != 0 {
 		t.Fatalf("changed: %+v", r)
 	}
 	// A change of one entry leaves all others as they are.

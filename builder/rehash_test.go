@@ -40,8 +40,8 @@ func TestRehashFindsRot(t *testing.T) {
 	f.wantContent(r.Listing, "d/rotten", "good bytes")
 	f.wantContent(r.Listing, "edited", "after, and longer")
 	f.wantContent(r.Listing, "new", "new")
-	if r.HashedFiles != 4 || len(r.Put) != 2 {
-		t.Errorf("hashed %d files, put %d", r.HashedFiles, len(r.Put))
+	if r.HashedFiles != 4 || r.Put.Len() != 2 {
+		t.Errorf("hashed %d files, put %d", r.HashedFiles, r.Put.Len())
 	}
 	// An interrupted look at everything finds it as well.
 	path := filepath.Join(t.TempDir(), "journal")

@@ -1,7 +1,6 @@
 package builder
 
 import (
-	"cmp"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -27,27 +26,24 @@ func (b *build) list(m manifests.Metainfo, mode fs.FileMode) {
 	old, ok := b.Previous.Get(e.Key())
 	if ok && b.suspect(old, e) {
 		b.suspects = append(b.suspects, Suspect{old, e.Content})
-		b.found.entries = append(b.found.entries, old)
+		b.found.add(old, Ref{})
 		return
 	}
-	b.found.entries = append(b.found.entries, e)
+	var ref Ref
 	if !ok || !old.Equal(e) {
-		b.keep(e.Key(), m.Encode())
+		b.torrent = m.Append(b.torrent[:0])
+		ref = b.keep(e.Key(), b.torrent)
 	}
+	b.found.add(e, ref)
 }
 
-// keep remembers a .torrent that goes to the catalog, or has it stored.
-func (b *build) keep(k manifests.Key, data []byte) {
-	blob := Blob{Data: data}
-	if b.Store != nil {
-		ref, err := b.Store(data)
-		if err != nil {
-			b.abort(fmt.Errorf("storing the torrent of %s: %w", k, err))
-			return
-		}
-		blob = Blob{Ref: ref}
+// keep has a .torrent stored that goes to the catalog.
+func (b *build) keep(k manifests.Key, data []byte) Ref {
+	ref, err := b.Store(data)
+	if err != nil {
+		b.abort(fmt.Errorf("storing the torrent of %s: %w", k, err))
 	}
-	b.found.blobs[k] = blob
+	return ref
 }
 
 // fail reports a file that could not be read; what was listed there stays.
@@ -115,37 +111,24 @@ func (b *build) limit(r *Result) error {
 
 // changes fills in what has to be written to and deleted from the catalog.
 func (b *build) changes(r *Result) {
-	put := func(e manifests.Entry) {
-		blob := b.found.blobs[e.Key()]
-		blob.Name = manifests.CatalogName(e)
-		switch {
-		case e.Kind == manifests.Symlink:
-			blob.Mode, blob.Data = SymbolicLink, []byte(e.Target)
-		case e.Executable:
-			blob.Mode = Executable
-		}
-		r.Put = append(r.Put, blob)
-		r.warn(e.Key(), blob.Name)
-	}
-	for _, e := range r.Diff.Added {
-		put(e)
+	b.blobs.entries, b.blobs.refs = b.found.entries, b.found.refs
+	b.blobs.makeList(b.Previous)
+	r.Put = b.blobs
+	for _, at := range r.Put.list {
+		r.warn(r.Put.entries[at.entry].Key(), r.Put.name(at))
 	}
 	for _, e := range r.Diff.Removed {
 		r.Delete = append(r.Delete, manifests.CatalogName(e))
 	}
 	for _, c := range r.Diff.Renamed {
-		put(c.New)
 		r.Delete = append(r.Delete, manifests.CatalogName(c.Old))
 	}
 	for _, c := range r.Diff.Changed {
-		put(c.New)
 		// A file that became a link has another name in the catalog.
 		if c.Old.Kind != c.New.Kind {
 			r.Delete = append(r.Delete, manifests.CatalogName(c.Old))
 		}
 	}
-	b.found.blobs = nil // r.Put has them; the caller still has a commit to make
-	slices.SortFunc(r.Put, func(x, y Blob) int { return cmp.Compare(x.Name, y.Name) })
 	slices.Sort(r.Delete)
 }
 

@@ -34,22 +34,26 @@ type folder struct {
 // candidate is a file that has to be read. There can be millions of them.
 type candidate struct {
 	in   *folder
-	name string
-	stat dirat.Stat // as last seen
+	at   manifests.Path // its listed entry has the same string
+	stat dirat.Stat     // as last seen
 	// tries counts how often it changed under the reader.
 	tries uint8
 	aged  bool           // its time stamp was waited for
 	part  *pieces.Resume // of a large file: the pieces that were read
 }
 
-func (c *candidate) path() manifests.Path {
-	if c.in.path == "" {
-		return manifests.Path(c.name)
-	}
-	return manifests.Path(c.in.path + "/" + c.name)
-}
+// name is the file's name in its folder.
+func (c *candidate) name() string { return string(c.at[c.in.base():]) }
 
-func (c *candidate) key() manifests.Key { return manifests.Key{Tree: c.in.src.tree, Path: c.path()} }
+func (c *candidate) key() manifests.Key { return manifests.Key{Tree: c.in.src.tree, Path: c.at} }
+
+// base is where the names in the folder begin in their paths.
+func (f *folder) base() int {
+	if f.path == "" {
+		return 0
+	}
+	return len(f.path) + 1
+}
 
 // chmod is a file of which nothing but the executable bit changed.
 type chmod struct {
@@ -61,8 +65,8 @@ type chmod struct {
 type findings struct {
 	kept    []bool            // for each entry of the previous listing: it stays as it is
 	entries []manifests.Entry // new ones and changed ones
-	blobs   map[manifests.Key]Blob
-	folders []*folder // in order
+	refs    []Ref             // of their .torrents that go to the catalog; made by add
+	folders []*folder         // in order
 	chmods  []chmod
 	hidden  []manifests.Key // could not be looked into: what was listed there stays
 	skipped []Skip
@@ -293,8 +297,7 @@ func (f *findings) listing(previous *manifests.Listing) (*manifests.Listing, err
 	if f.takenOver() {
 		return previous, nil
 	}
-	byKey := func(a, b manifests.Entry) int { return a.Key().Compare(b.Key()) }
-	slices.SortFunc(f.entries, byKey)
+	f.sortEntries()
 	if !slices.Contains(f.kept, true) {
 		return manifests.NewListing(f.entries)
 	}

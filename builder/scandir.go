@@ -105,20 +105,26 @@ func (w *scanner) tell() {
 }
 
 // keepFiles makes a folder of the files that have to be read, in memory of
-// just their size: their names are one string.
+// just their size: their paths are one string.
 func (w *scanner) keepFiles() {
 	if len(w.files) == 0 {
 		return
 	}
-	var names strings.Builder
+	size := len(w.files) * len(w.at.path)
 	for _, i := range w.index {
-		names.Write(w.names.At(i))
+		size += len(w.names.At(i))
+	}
+	var paths strings.Builder
+	paths.Grow(size)
+	for _, i := range w.index {
+		paths.WriteString(w.at.path)
+		paths.Write(w.names.At(i))
 	}
 	f := &folder{src: w.src, path: strings.TrimSuffix(w.at.path, "/"), files: slices.Clone(w.files)}
-	rest := names.String()
+	rest := manifests.Path(paths.String())
 	for at, i := range w.index {
-		n := len(w.names.At(i))
-		f.files[at].in, f.files[at].name = f, rest[:n]
+		n := len(w.at.path) + len(w.names.At(i))
+		f.files[at].in, f.files[at].at = f, rest[:n]
 		rest = rest[n:]
 	}
 	w.out.folders = append(w.out.folders, f)
@@ -270,7 +276,7 @@ func (w *scanner) regular(i, was int, s *dirat.Stat) {
 	}
 	if same {
 		in := &folder{src: w.src, path: strings.TrimSuffix(w.at.path, "/")}
-		w.out.chmods = append(w.out.chmods, chmod{was, candidate{in: in, name: string(name), stat: *s}})
+		w.out.chmods = append(w.out.chmods, chmod{was, candidate{in: in, at: w.previous.At(was).Path, stat: *s}})
 		return
 	}
 	w.files, w.index = append(w.files, candidate{stat: *s}), append(w.index, i)

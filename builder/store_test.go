@@ -33,10 +33,11 @@ func TestStore(t *testing.T) {
 	stored := f.storing()
 	r, err := f.build()
 	f.must(err)
-	if len(stored) != 2 || len(r.Put) != len(plain.Put) {
-		t.Fatalf("stored %d torrents, put %d blobs instead of %d", len(stored), len(r.Put), len(plain.Put))
+	if len(stored) != 2 || r.Put.Len() != plain.Put.Len() {
+		t.Fatalf("stored %d torrents, put %d blobs instead of %d", len(stored), r.Put.Len(), plain.Put.Len())
 	}
-	for i, b := range r.Put {
+	for i := range r.Put.Len() {
+		b := r.Put.At(i)
 		data := b.Data
 		if strings.HasSuffix(b.Name, ".torrent") {
 			if data != nil || b.Ref == (Ref{}) {
@@ -44,7 +45,7 @@ func TestStore(t *testing.T) {
 			}
 			data = stored[b.Ref]
 		}
-		if b.Name != plain.Put[i].Name || !bytes.Equal(data, plain.Put[i].Data) {
+		if b.Name != plain.Put.At(i).Name || !bytes.Equal(data, plain.Put.At(i).Data) {
 			t.Errorf("%s has other bytes than without a store", b.Name)
 		}
 	}
@@ -59,8 +60,8 @@ func TestStoreOfExecutable(t *testing.T) {
 	stored := f.storing()
 	r, err := f.build()
 	f.must(err)
-	if len(stored) != 1 || len(r.Put) != 1 || r.Put[0].Ref == (Ref{}) || r.Put[0].Mode != Executable || r.HashedFiles != 0 {
-		t.Fatalf("stored %d, put %+v, hashed %d", len(stored), r.Put, r.HashedFiles)
+	if len(stored) != 1 || r.Put.Len() != 1 || r.Put.At(0).Ref == (Ref{}) || r.Put.At(0).Mode != Executable || r.HashedFiles != 0 {
+		t.Fatalf("stored %d, put %+v, hashed %d", len(stored), r.Put.At(0), r.HashedFiles)
 	}
 }
 

@@ -59,7 +59,7 @@ func Torrents(ctx context.Context, o TorrentOptions, made func(manifests.Metainf
 	}
 	files := out.readable(h.fail)
 	if o.Want != nil {
-		files = slices.DeleteFunc(files, func(c *candidate) bool { return !o.Want(c.path(), c.stat.ModTime()) })
+		files = slices.DeleteFunc(files, func(c *candidate) bool { return !o.Want(c.at, c.stat.ModTime()) })
 	}
 	err = h.run(ctx, files)
 	return out.skipped, out.failed, err

@@ -304,6 +304,10 @@ func TestEditsAgainstAModel(t *testing.T) {
 				next[f.Name] = string(f.Data)
 			}
 		}
+		if rnd.IntN(2) == 0 { // the two ways to put are one
+			slices.SortFunc(c.Put, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+			c.Many, c.Put = fileList(c.Put), nil
+		}
 		r, err := s.Commit(t.Context(), head, c)
 		conflict := fileAndDirectory(next)
 		switch {
@@ -313,7 +317,7 @@ func TestEditsAgainstAModel(t *testing.T) {
 			}
 			continue
 		case (err != nil) != conflict:
-			t.Fatalf("%v\nput %+v\ndelete %q: %v, conflict %v", model, c.Put, c.Delete, err, conflict)
+			t.Fatalf("%v\nput %+v\ndelete %q: %v, conflict %v", model, c.files(), c.Delete, err, conflict)
 		case conflict:
 			refused++
 			continue

@@ -45,7 +45,29 @@ type File struct {
 type Commit struct {
 	Message string
 	Put     []File // best sorted by name, which saves a copy
+	Many    Files  // in place of Put, where a list of all would take much memory
 	Delete  []string
+}
+
+// Files are put together one by one, as they are asked for, and in no order.
+type Files interface {
+	Len() int
+	At(i int) File // ordered by name
+}
+
+// fileList is Files that are there.
+type fileList []File
+
+func (l fileList) Len() int { return len(l) }
+
+func (l fileList) At(i int) File { return l[i] }
+
+// files returns all that are put.
+func (c Commit) files() Files {
+	if c.Many != nil {
+		return c.Many
+	}
+	return fileList(c.Put)
 }
 
 // Commit makes a commit on top of parent (nil: the first), as one pack of the new

@@ -2,8 +2,10 @@ package gitsource
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -21,37 +23,43 @@ type editor struct {
 	st   *store
 	pack *packWriter
 
-	put    []File   // all, by name
+	put    Files    // all, by name
 	del    []string // all, in order
-	puts   []File   // those still to come
-	dels   []string
-	buf    []byte // trees being made, each behind the one it will stand in
+	puts   int      // how many of them are done
+	dels   []string // those still to come
+	buf    []byte   // trees being made, each behind the one it will stand in
 	prefix []byte
 }
 
 func newEditor(ctx context.Context, st *store, pack *packWriter, c Commit) (*editor, error) {
-	e := &editor{ctx: ctx, st: st, pack: pack, put: c.Put, del: c.Delete}
-	byName := func(a, b File) int { return strings.Compare(a.Name, b.Name) }
-	if !slices.IsSortedFunc(e.put, byName) {
-		e.put = slices.SortedFunc(slices.Values(e.put), byName)
+	if c.Many != nil && len(c.Put) > 0 {
+		return nil, errors.New("files of both kinds are put")
 	}
+	byName := func(a, b File) int { return strings.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(c.Put, byName) {
+		c.Put = slices.SortedFunc(slices.Values(c.Put), byName)
+	}
+	e := &editor{ctx: ctx, st: st, pack: pack, put: c.files(), del: c.Delete}
 	if !slices.IsSorted(e.del) {
 		e.del = slices.Sorted(slices.Values(e.del))
 	}
-	for i := range e.put {
-		if err := checkName(e.put[i].Name); err != nil {
+	before := ""
+	for i := range e.put.Len() {
+		name := e.put.At(i).Name
+		if err := checkName(name); err != nil {
 			return nil, err
 		}
-		if i > 0 && e.put[i].Name == e.put[i-1].Name {
-			return nil, fmt.Errorf("%q is put twice", e.put[i].Name)
+		if name <= before {
+			return nil, fmt.Errorf("%q is put twice, or out of order", name)
 		}
+		before = name
 	}
 	for _, name := range e.del {
 		if err := checkName(name); err != nil {
 			return nil, err
 		}
 	}
-	e.puts, e.dels = e.put, e.del
+	e.dels = e.del
 	return e, nil
 }
 
@@ -68,14 +76,19 @@ func checkName(name string) error {
 	return nil
 }
 
+// nextPut is the name of the next file to be put, "" if there is none.
+func (e *editor) nextPut() string {
+	if e.puts == e.put.Len() {
+		return ""
+	}
+	return e.put.At(e.puts).Name
+}
+
 // next is the first change below a directory ("" or ending in a slash): the name
 // there, and whether the change is further down.
 func (e *editor) next(dir string) (name string, isDir, ok bool) {
-	full := ""
-	switch {
-	case len(e.puts) > 0 && (len(e.dels) == 0 || e.puts[0].Name <= e.dels[0]):
-		full = e.puts[0].Name
-	case len(e.dels) > 0:
+	full := e.nextPut()
+	if len(e.dels) > 0 && (full == "" || e.dels[0] < full) {
 		full = e.dels[0]
 	}
 	rest, ok := strings.CutPrefix(full, dir)
@@ -177,14 +190,14 @@ func (e *editor) file(was treeEntry, name string) (treeEntry, error) {
 	for len(e.dels) > 0 && e.dels[0] == name {
 		deleted, e.dels = true, e.dels[1:]
 	}
-	if len(e.puts) == 0 || e.puts[0].Name != name {
+	if e.nextPut() != name {
 		if deleted && was.id.IsZero() {
 			return treeEntry{}, fmt.Errorf("%q is not there to be deleted", name)
 		}
 		return treeEntry{}, nil
 	}
-	f := &e.puts[0]
-	e.puts = e.puts[1:]
+	f := e.put.At(e.puts)
+	e.puts++
 	id := hash(f.Blob)
 	if !id.IsZero() {
 		if !e.pack.index.has(id) {
@@ -199,11 +212,11 @@ func (e *editor) file(was treeEntry, name string) (treeEntry, error) {
 // isPut reports whether a file of this name is put into a directory.
 func (e *editor) isPut(dir, name string) bool {
 	e.prefix = append(append(e.prefix[:0], dir...), name...)
-	_, found := slices.BinarySearchFunc(e.put, e.prefix, func(f File, name []byte) int {
-		switch {
-		case f.Name < string(name):
+	_, found := sort.Find(e.put.Len(), func(i int) int {
+		switch name := e.put.At(i).Name; {
+		case name > string(e.prefix):
 			return -1
-		case f.Name > string(name):
+		case name < string(e.prefix):
 			return 1
 		}
 		return 0

@@ -94,3 +94,20 @@ func TestRemakingThatFailsKeepsTheOldMirror(t *testing.T) {
 		}
 	}
 }
+
+// Files that are made as they are asked for cannot be sorted here: who gives them
+// in another order hears of it, and no tree is made that git would call damaged.
+func TestManyFilesInDisorder(t *testing.T) {
+	t.Parallel()
+	s := opened(t, bareRepo(t))
+	a, b := File{Name: "a", Data: []byte("1")}, File{Name: "b"}
+	for want, c := range map[string]Commit{
+		"out of order": {Many: fileList{b, a}},
+		"put twice":    {Many: fileList{a, a}},
+		"both kinds":   {Many: fileList{a}, Put: []File{b}},
+	} {
+		if _, err := s.Commit(t.Context(), nil, c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}

@@ -102,9 +102,10 @@ func (s *Source) sign(parent *Revision, c Commit, data []byte, at time.Time) ([]
 
 // elsewhere names a file of the commit that is not below torrents/.
 func (c Commit) elsewhere() string {
-	for _, f := range c.Put {
-		if !strings.HasPrefix(f.Name, manifests.CatalogDir+"/") {
-			return f.Name
+	files := c.files()
+	for i := range files.Len() {
+		if name := files.At(i).Name; !strings.HasPrefix(name, manifests.CatalogDir+"/") {
+			return name
 		}
 	}
 	for _, name := range c.Delete {

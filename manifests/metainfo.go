@@ -88,6 +88,9 @@ func StoredTime(t time.Time) time.Time {
 // and every run. They hold no trackers; those come from the manifest.
 func (m Metainfo) Encode() []byte { return m.EncodeWith(nil) }
 
+// Append appends what Encode returns.
+func (m Metainfo) Append(b []byte) []byte { return m.append(append(b, 'd')) }
+
 // EncodeWith returns a complete .torrent for clients, with announce and, when
 // there is more than one tracker, announce-list (BEP 12). The info hash is the
 // same whatever the trackers.
@@ -121,6 +124,11 @@ func (m Metainfo) EncodeWith(trackers [][]string) []byte {
 		}
 		b = append(b, 'e')
 	}
+	return m.append(b)
+}
+
+// append appends what follows the trackers.
+func (m Metainfo) append(b []byte) []byte {
 	b = append(b, "10:created by8:seedtree4:info"...)
 	b = m.appendInfoHead(b)
 	b = append(b, m.Pieces...)

@@ -27,8 +27,8 @@ type buildReport struct {
 	Parent      string       `json:"parent"`
 	Revision    string       `json:"revision,omitempty"` // "" when nothing was committed
 	Counts      diffCounts   `json:"counts"`
-	Copied      int          `json:"copied"` // of the added ones
-	Changes     []changeLine `json:"changes"`
+	Copied      int          `json:"copied"`  // of the added ones
+	Changes     []changeLine `json:"changes"` // made by list: there can be millions
 	Entries     int          `json:"entries"`
 	Bytes       int64        `json:"bytes"`
 	HashedFiles int          `json:"hashedFiles"`
@@ -42,6 +42,8 @@ type buildReport struct {
 	Suspected    []suspectFile     `json:"suspected,omitempty"`
 	Seconds      float64           `json:"seconds"`
 	drives       bool              // that are not mounted are among the failed
+	diff         manifests.Diff
+	copies       map[manifests.Content]string // of what was listed before: where
 }
 
 func (a *app) buildCommand() *cobra.Command {
@@ -106,6 +108,7 @@ func (a *app) build(ctx context.Context, flags buildFlags) error {
 	if b.report.Revision != "" {
 		a.wake(cfg)
 	}
+	b.report.list(flags.dryRun || a.output == "json")
 	return errors.Join(err, a.emit(b.report, func(w io.Writer) { b.report.write(w, flags.dryRun) }))
 }
 
@@ -201,11 +204,11 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 	}
 	b.note(head, res)
 	b.mounts = res.Mounts
-	b.report.markCopies(previous, res.Diff)
+	b.report.markCopies(previous)
 	if b.report.Suspected, err = suspected(ctx, b.src, head, m, previous, res.Suspects); err != nil {
 		return nil, err
 	}
-	if b.flags.dryRun || len(res.Put)+len(res.Delete) == 0 {
+	if b.flags.dryRun || res.Put.Len()+len(res.Delete) == 0 {
 		return nil, nil
 	}
 	return toCommit(b.site, res), nil
@@ -224,7 +227,7 @@ func notMain(m *manifests.Manifest, site string) error {
 func (b *build) note(head *gitsource.Revision, res *builder.Result) {
 	hashed, hashedBytes := b.report.HashedFiles, b.report.HashedBytes
 	b.report = buildReport{
-		Parent: head.ID(), Counts: countDiff(res.Diff), Changes: changeLines(res.Diff),
+		Parent: head.ID(), Counts: countDiff(res.Diff), diff: res.Diff,
 		Entries: res.Listing.Len(), Bytes: res.Listing.Bytes(),
 		HashedFiles: hashed + res.HashedFiles, HashedBytes: hashedBytes + res.HashedBytes,
 		ResumedFiles: max(res.ResumedFiles-hashed, 0), ResumedBytes: max(res.ResumedBytes-hashedBytes, 0),
@@ -242,32 +245,12 @@ func (b *build) note(head *gitsource.Revision, res *builder.Result) {
 	}
 }
 
-// toCommit turns the builder's result into git's terms.
-func toCommit(site string, res *builder.Result) *gitsource.Commit {
-	c := &gitsource.Commit{Message: buildMessage(site, res.Diff), Delete: res.Delete}
-	c.Put = make([]gitsource.File, 0, len(res.Put))
-	for _, b := range res.Put {
-		mode := gitsource.Regular
-		switch b.Mode {
-		case builder.Executable:
-			mode = gitsource.Executable
-		case builder.SymbolicLink:
-			mode = gitsource.Symlink
-		}
-		c.Put = append(c.Put, gitsource.File{Name: b.Name, Data: b.Data, Blob: gitsource.BlobID(b.Ref), Mode: mode})
-	}
-	return c
-}
-
 // buildMessage is the commit message: counts, then a few names, so that
 // `git log` can be read without tools.
 func buildMessage(site string, d manifests.Diff) string {
 	const some = 10
 	msg := fmt.Sprintf("Build at %s: %s\n", site, countDiff(d))
-	few := manifests.Diff{
-		Added: head(d.Added, some+1), Changed: head(d.Changed, some+1), Renamed: head(d.Renamed, some+1), Removed: head(d.Removed, some+1),
-	}
-	for i, l := range changeLines(few) {
+	for i, l := range changeLines(few(d, some+1)) {
 		if i == some {
 			return msg + "\n..."
 		}
@@ -275,6 +258,11 @@ func buildMessage(site string, d manifests.Diff) string {
 		msg += "\n" + l.String()
 	}
 	return msg
+}
+
+// few is the first of every kind of change.
+func few(d manifests.Diff, n int) manifests.Diff {
+	return manifests.Diff{Added: head(d.Added, n), Changed: head(d.Changed, n), Renamed: head(d.Renamed, n), Removed: head(d.Removed, n)}
 }
 
 func head[E any](s []E, n int) []E { return s[:min(n, len(s))] }

@@ -43,3 +43,23 @@ func (l *lazyBatch) Close() error {
 	}
 	return l.batch.Close()
 }
+
+// toCommit turns the builder's result into git's terms.
+func toCommit(site string, res *builder.Result) *gitsource.Commit {
+	return &gitsource.Commit{Message: buildMessage(site, res.Diff), Many: built{&res.Put}, Delete: res.Delete}
+}
+
+// built is what the builder puts, as git has it.
+type built struct{ *builder.Blobs }
+
+func (b built) At(i int) gitsource.File {
+	blob := b.Blobs.At(i)
+	mode := gitsource.Regular
+	switch blob.Mode {
+	case builder.Executable:
+		mode = gitsource.Executable
+	case builder.SymbolicLink:
+		mode = gitsource.Symlink
+	}
+	return gitsource.File{Name: blob.Name, Data: blob.Data, Blob: gitsource.BlobID(blob.Ref), Mode: mode}
+}

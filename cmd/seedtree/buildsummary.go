@@ -15,17 +15,31 @@ const maxBuiltLines = 20
 
 // markCopies tells added files whose bytes were listed elsewhere before, and
 // of which: no site has to fetch those.
-func (r *buildReport) markCopies(previous *manifests.Listing, d manifests.Diff) {
-	from := map[manifests.Content]string{} // to ask for all twins of each of many twins would never end
-	for i, e := range d.Added {            // the first changes are what was added
+func (r *buildReport) markCopies(previous *manifests.Listing) {
+	r.copies = map[manifests.Content]string{} // to ask for all twins of each of many twins would never end
+	for i := range r.diff.Added {
+		e := &r.diff.Added[i]
 		if e.Kind != manifests.Regular || !previous.HasContent(e.Content) {
 			continue
 		}
-		if from[e.Content] == "" {
-			from[e.Content] = previous.ByContent(e.Content)[0].Key().String()
+		if r.copies[e.Content] == "" {
+			r.copies[e.Content] = previous.ByContent(e.Content)[0].Key().String()
 		}
-		r.Changes[i].Op, r.Changes[i].From = "copy", from[e.Content]
 		r.Copied++
+	}
+}
+
+// list makes the lines of changes: all, or as many as write may want.
+func (r *buildReport) list(all bool) {
+	d := r.diff
+	if !all {
+		d = few(d, maxBuiltLines)
+	}
+	r.Changes = changeLines(d)
+	for i, e := range d.Added { // the first changes are what was added
+		if from := r.copies[e.Content]; e.Kind == manifests.Regular && from != "" {
+			r.Changes[i].Op, r.Changes[i].From = "copy", from
+		}
 	}
 }
 
@@ -57,9 +71,9 @@ func (r *buildReport) write(w io.Writer, all bool) {
 		for _, name := range sortedKeys(group.of) {
 			lines = append(lines, group.what+" "+shown(name)+": "+group.of[name])
 		}
-		writeSome(w, lines, most, group.what+" ")
+		writeSome(w, lines, len(lines), most, group.what+" ")
 	}
-	writeSome(w, r.Changes, most, "")
+	writeSome(w, r.Changes, r.Counts.total(), most, "")
 	switch {
 	case r.Revision != "":
 		fmt.Fprintf(w, "committed %.12s: %s\n", r.Revision, r.counted())
@@ -78,14 +92,14 @@ func (r *buildReport) write(w io.Writer, all bool) {
 	}
 }
 
-// writeSome lists the first of many lines and counts the others.
-func writeSome[T any](w io.Writer, lines []T, most int, prefix string) {
-	for i, l := range lines {
-		if i == most {
-			fmt.Fprintf(w, "%s... and %s more (-o json lists all)\n", prefix, comma(len(lines)-i))
-			return
-		}
+// writeSome lists the first of many lines and counts the others: lines has most
+// of them at least.
+func writeSome[T any](w io.Writer, lines []T, all, most int, prefix string) {
+	for _, l := range head(lines, most) {
 		fmt.Fprintln(w, l)
+	}
+	if all > most {
+		fmt.Fprintf(w, "%s... and %s more (-o json lists all)\n", prefix, comma(all-most))
 	}
 }
 

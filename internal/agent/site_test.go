@@ -69,7 +69,7 @@ func build(ctx context.Context, src *gitsource.Source, site, root string) error 
 		return err
 	}
 	c := gitsource.Commit{Message: "build at " + site, Delete: res.Delete}
-	for _, b := range res.Put {
+	for b := range res.Put.All() {
 		c.Put = append(c.Put, gitsource.File{Name: b.Name, Data: b.Data, Mode: gitsource.Mode(b.Mode)})
 	}
 	if len(c.Put)+len(c.Delete) == 0 {
