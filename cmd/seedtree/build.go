@@ -96,8 +96,9 @@ func (a *app) build(ctx context.Context, flags buildFlags) error {
 	defer src.Close()
 	bar := a.progress("hashing")
 	b := newBuild(cfg, src, a.logger(slog.LevelWarn))
-	b.flags, b.progress = flags, bar.update
+	b.flags, b.progress, b.memory.on = flags, bar.update, true
 	err = b.run(ctx)
+	b.memory.end()
 	bar.done()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return b.interrupted()
@@ -126,6 +127,7 @@ type build struct {
 	journal  *builder.Journal
 	hashed   builder.Progress // how far it came
 	mounts   []manifests.Key  // where drives are mounted in the sources
+	memory   collector
 	report   buildReport
 }
 

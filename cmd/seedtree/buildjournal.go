@@ -20,6 +20,7 @@ func (b *build) journalPath() string {
 // progressed remembers how far the build came and tells it.
 func (b *build) progressed(p builder.Progress) {
 	b.hashed = p
+	b.memory.look(p)
 	if b.progress != nil {
 		b.progress(p)
 	}
