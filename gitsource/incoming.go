@@ -188,9 +188,17 @@ func (in *incoming) unseal() error {
 	return err
 }
 
-// seal writes the index, syncs both files and gives them their names.
-func (in *incoming) seal(sum hash, index *packIndex) error {
+// seal writes the index, syncs both files and gives them their names. When that fails
+// the pack is what it was, to be written on or sealed again.
+func (in *incoming) seal(sum hash, index *packIndex) (err error) {
 	in.name = "pack-" + sum.String()
+	defer func() {
+		if err != nil {
+			_ = os.Remove(in.base() + ".idx") // else the next try finds half of it in its way
+			err = fmt.Errorf("complete %s: %w", in.name, err)
+			in.name = ""
+		}
+	}()
 	idx, err := os.OpenFile(in.base()+".idx", os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
 	if err != nil {
 		return err
@@ -198,7 +206,7 @@ func (in *incoming) seal(sum hash, index *packIndex) error {
 	err = errors.Join(index.write(livelyWriter{idx, in.beat}, sum), pulse.WriteBack(idx, in.beat), pulse.WriteBack(in.pack, in.beat))
 	err = errors.Join(err, idx.Sync(), idx.Close(), in.pack.Chmod(0o444), in.pack.Sync())
 	if err != nil {
-		return fmt.Errorf("write the index of %s: %w", in.name, err)
+		return err
 	}
 	return os.Rename(in.pack.Name(), in.base()+".pack")
 }
