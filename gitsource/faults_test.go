@@ -163,6 +163,58 @@ func TestLeftoversDoNoHarm(t *testing.T) {
 	}
 }
 
+// What was built here and not pushed stands on the mirror. When that has rotten it is
+// the mirror's damage, not a catalog with bad entries.
+func TestDamageBelowAnUnpushedCommit(t *testing.T) {
+	t.Parallel()
+	repo, dir := bareRepo(t), t.TempDir()
+	publish(t, opened(t, repo), nil, Commit{Put: some(t, 30)})
+	s, log := openedIn(t, dir, repo)
+	first := fetched(t, s)
+	c := Commit{Message: "More", Put: []File{torrent(t, "more", 1)}}
+	second, err := s.Commit(t.Context(), first, c)
+	must(t, err)
+	f, err := os.OpenFile(onlyPack(t, dir)+".pack", os.O_WRONLY, 0)
+	if errors.Is(err, os.ErrPermission) {
+		must(t, os.Chmod(onlyPack(t, dir)+".pack", 0o600))
+		f, err = os.OpenFile(onlyPack(t, dir)+".pack", os.O_WRONLY, 0)
+	}
+	must(t, err)
+	defer f.Close()
+	st, err := s.open()
+	must(t, err)
+	for _, p := range st.packs { // each torrent, in the middle
+		for i := range p.n {
+			if e, err := p.entry(p.offset(i)); err == nil && e.t == plumbing.BlobObject {
+				_, err = f.WriteAt([]byte("rot"), e.data+e.size/2)
+				must(t, err)
+			}
+		}
+		p.win = nil
+	}
+	if _, err := second.Listing(t.Context()); !errors.Is(err, ErrDamaged) || errors.Is(err, ErrBadEntries) || !strings.Contains(err.Error(), "mirror is damaged") {
+		t.Errorf("listing: %v", err)
+	}
+	if n := strings.Count(log.String(), "the mirror is damaged"); n == 0 {
+		t.Errorf("log: %s", log)
+	}
+	// The next build looks at the head first.
+	if r := fetched(t, s); r.ID() != first.ID() {
+		t.Errorf("head %s", r.ID())
+	}
+	if !strings.Contains(log.String(), "the mirror is made anew") {
+		t.Errorf("log: %s", log)
+	}
+	if got := paths(t, second); len(got) != 31 {
+		t.Errorf("what was not pushed has %d entries", len(got))
+	}
+	third := publish(t, s, fetched(t, s), c)
+	if got := paths(t, third); len(got) != 31 {
+		t.Errorf("%d entries", len(got))
+	}
+	git(t, repo, "fsck", "--strict", "--full")
+}
+
 func TestHalfMadeMirrorIsFinished(t *testing.T) {
 	t.Parallel()
 	repo, dir := bareRepo(t), t.TempDir()

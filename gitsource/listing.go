@@ -252,7 +252,7 @@ func (l *lister) add(name string, e treeEntry) error {
 		return nil
 	}
 	data, err := l.st.blob(e.id, manifests.MaxMetainfo)
-	if errors.Is(err, l.st.fault) {
+	if l.st.unreadable(err) {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	if err != nil {

@@ -129,6 +129,12 @@ func (s *store) Close() (err error) {
 // bad describes what is wrong with the objects here.
 func (s *store) bad(format string, args ...any) error { return broken(s.fault, format, args...) }
 
+// unreadable reports whether an error is about objects here, or below: about what they
+// are kept in, and not about what they say.
+func (s *store) unreadable(err error) bool {
+	return errors.Is(err, s.fault) || s.under != nil && s.under.unreadable(err)
+}
+
 func broken(fault error, format string, args ...any) error {
 	return fmt.Errorf("%w: %w", fault, fmt.Errorf(format, args...))
 }

@@ -77,6 +77,8 @@ func advice(err error) []string {
 		return []string{fmt.Sprintf("set the branch there to the history that was accepted; to go back to the other after all: seedtree sync --accept-rewrite %.12s", rewound.To)}
 	case errors.As(err, &rewound) && rewound.To != "":
 		return []string{fmt.Sprintf("find out who rewrote it; to take it over: seedtree sync --accept-rewrite %.12s", rewound.To)}
+	case errors.Is(err, gitsource.ErrDamaged):
+		return []string{"nothing is lost: run it again, which makes the mirror anew from the catalog; what a build has hashed it keeps"}
 	case errors.Is(err, gitsource.ErrEmpty):
 		return []string{"seedtree init   makes its first commit"}
 	case errors.Is(err, builder.ErrTooManyRemovals), errors.Is(err, builder.ErrEmpty):
