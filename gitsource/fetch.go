@@ -155,7 +155,7 @@ func (s *Source) receive(ctx context.Context, r remote, lim limits, choose choos
 		return nil, err
 	}
 	in := lateIncoming(s.path(incomingName), lim)
-	in.beat = s.beat
+	in.beat, in.ctx = s.beat, ctx
 	if err := r.fetch(s.beating(ctx), choose, have, in); err != nil {
 		_ = in.Close()
 		return nil, err
@@ -175,6 +175,10 @@ func (s *Source) receiveAny(ctx context.Context, lim limits, choose chooser, hav
 	return in, nil
 }
 
+// verifyRoom is how many bytes of bases are kept while all trees of a pack are read: ten
+// flat directories of 100,000 names can change by turns.
+const verifyRoom = 96 << 20
+
 // verify fails unless all that the wanted commits refer to came with the pack or is had.
 func (in *incoming) verify(ctx context.Context, wants []hash, have func(hash) bool) error {
 	if in.own {
@@ -183,6 +187,11 @@ func (in *incoming) verify(ctx context.Context, wants []hash, have func(hash) bo
 	scratch := openStore(in.dir, ErrRemoteDamaged)
 	scratch.beat = in.beat
 	defer scratch.Close()
+	for _, p := range scratch.packs {
+		// Trees come in the order of history and not of the pack: what is made along the
+		// way is made more than once, and with a hostile order over and over.
+		p.room, p.most = verifyRoom, 4*in.lim.work(p.end)
+	}
 	for _, id := range wants {
 		if err := checkClosed(ctx, scratch, id, have); err != nil {
 			return fmt.Errorf("what the remote sent: %w", err)

@@ -1,14 +1,12 @@
 package gitsource
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-
-	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 
 	"seedtree/internal/durable"
 	"seedtree/internal/pulse"
@@ -19,13 +17,15 @@ type limits struct {
 	pack     int64 // bytes on the wire and on disk
 	object   int64 // bytes of one object, inflated
 	inflated int64 // bytes of all objects of a pack, inflated, deltas as such
+	base     int64 // bytes that deltas may make whatever the size of the pack; see work
+	memory   int   // bytes of bases that resolving deltas may keep, besides one
 	entries  int   // of a listing
 	packs    int   // in the mirror; more are merged, for every lookup asks one after the other
 }
 
 // defaultLimits leaves room for catalogs of several million entries.
 func defaultLimits() limits {
-	return limits{pack: 16 << 30, object: maxTree, inflated: 64 << 30, entries: 4 << 20, packs: 50}
+	return limits{pack: 16 << 30, object: maxTree, inflated: 64 << 30, base: workBase, memory: 192 << 20, entries: 4 << 20, packs: 50}
 }
 
 // incoming is a scratch git directory for one pack. What is in it is no part of
@@ -39,6 +39,7 @@ type incoming struct {
 	own    bool   // made here, from objects that were read and checked
 	name   string // of the pack once it is indexed, without suffix; "" if none came
 	beat   func() // tells whoever watches that indexing gets on
+	ctx    context.Context
 }
 
 func newIncoming(parent string, lim limits) (*incoming, error) {
@@ -49,7 +50,7 @@ func newIncoming(parent string, lim limits) (*incoming, error) {
 // lateIncoming is a scratch directory that is made when something comes: most
 // looks at a remote find nothing new, and then nothing is written.
 func lateIncoming(parent string, lim limits) *incoming {
-	return &incoming{parent: parent, lim: lim, beat: func() {}}
+	return &incoming{parent: parent, lim: lim, beat: func() {}, ctx: context.Background()}
 }
 
 // begin makes the directory, unless it is there.
@@ -101,13 +102,7 @@ func (in *incoming) index() error {
 	if err != nil || st.Size() == 0 {
 		return err
 	}
-	if err := prescan(lively{in.pack, in.beat}, in.lim); err != nil {
-		return fmt.Errorf("the remote's pack: %w", err)
-	}
-	if _, err := in.pack.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	sum, index, err := parsePack(lively{in.pack, in.beat})
+	sum, index, err := parsePack(in)
 	if err != nil {
 		return fmt.Errorf("the remote's pack: %w", err)
 	}
@@ -134,21 +129,6 @@ type livelyWriter struct {
 func (l livelyWriter) Write(p []byte) (int, error) {
 	l.beat()
 	return l.Writer.Write(p)
-}
-
-func parsePack(f io.ReadSeeker) (sum hash, index *packIndex, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("malformed: %v", p)
-		}
-	}()
-	index = new(packIndex)
-	parser, err := packfile.NewParser(packfile.NewScanner(f), index)
-	if err != nil {
-		return sum, nil, err
-	}
-	sum, err = parser.Parse()
-	return sum, index, err
 }
 
 // build fills the scratch directory with a pack of our own making: the objects
@@ -224,81 +204,6 @@ func (in *incoming) install(gitDir string) error {
 		}
 	}
 	return durable.SyncDir(dir)
-}
-
-// prescan reads through a pack once and refuses it when an object, or all of them,
-// would inflate beyond the limits: a megabyte of pack can hold a gigabyte of zeros,
-// and the indexer keeps whole objects in memory.
-func prescan(f io.ReadSeeker, lim limits) error {
-	if _, err := f.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	scan := packfile.NewScanner(f)
-	_, count, err := scan.Header()
-	if err != nil {
-		return err
-	}
-	var total int64
-	for range count {
-		h, err := scan.NextObjectHeader()
-		if err != nil {
-			return truncated(err)
-		}
-		size := h.Length
-		if total += size; size < 0 || size > lim.object || total > lim.inflated {
-			return fmt.Errorf("%w: an object of %d bytes, at most %d (%d in all) are taken", ErrTooLarge, size, lim.object, lim.inflated)
-		}
-		var head prefix
-		if _, _, err := scan.NextObject(&head); err != nil {
-			return truncated(err)
-		}
-		if h.Type == plumbing.OFSDeltaObject || h.Type == plumbing.REFDeltaObject {
-			if size := head.deltaTarget(); size < 0 || size > lim.object {
-				return fmt.Errorf("%w: a delta that makes %d bytes, at most %d are taken", ErrTooLarge, size, lim.object)
-			}
-		}
-	}
-	return nil
-}
-
-func truncated(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
-// prefix keeps the first bytes written to it.
-type prefix struct {
-	b [20]byte
-	n int
-}
-
-func (p *prefix) Write(b []byte) (int, error) {
-	p.n += copy(p.b[p.n:], b)
-	return len(b), nil
-}
-
-// deltaTarget reads the size of the object a delta makes: the second of the two
-// variable-length numbers it begins with. -1 when there is none.
-func (p *prefix) deltaTarget() int64 {
-	b := p.b[:p.n]
-	var size int64
-	for range 2 {
-		size = 0
-		for shift := 0; ; shift += 7 {
-			if len(b) == 0 || shift > 56 {
-				return -1
-			}
-			c := b[0]
-			b = b[1:]
-			size |= int64(c&0x7f) << shift
-			if c < 0x80 {
-				break
-			}
-		}
-	}
-	return size
 }
 
 // reset empties the scratch directory for another try.

@@ -109,7 +109,7 @@ func (l *local) fetch(ctx context.Context, choose chooser, have func(hash) bool,
 
 func (l *local) copyObjects(ctx context.Context, dir string, wants []hash, have func(hash) bool, in *incoming) error {
 	from := openStore(dir, ErrRemoteDamaged)
-	from.beat = in.beat
+	from.beat, from.hash.strict = in.beat, true
 	defer from.Close()
 	w := &walker{ctx: ctx, from: from, have: have, seen: map[hash]bool{}, commits: wants}
 	objects, err := w.run()

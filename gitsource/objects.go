@@ -3,13 +3,16 @@ package gitsource
 import (
 	"bytes"
 	"crypto/sha1"
+	"errors"
 	"fmt"
 	gohash "hash"
+	"io"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/pjbgf/sha1cd"
 )
 
 // hash is a git object id. Repositories with SHA-256 ids are refused.
@@ -44,21 +47,52 @@ func (e treeEntry) sortKey() string {
 }
 
 // hasher computes ids, one after the other without allocating. Plain SHA-1 will do
-// for objects of our own making and for finding rot; what comes from others is
-// indexed with collision detection.
+// for objects of our own making and for finding rot. What comes from others is read
+// strictly: bytes of which somebody made others with the same id are refused, or the
+// mirrors of two sites could hold different catalogs under one revision.
 type hasher struct {
-	sha  gohash.Hash
-	head [32]byte
+	strict bool
+	sha    gohash.Hash
+	head   [32]byte
 }
 
-func (h *hasher) sum(t plumbing.ObjectType, data []byte) (id hash) {
-	if h.sha == nil {
+// begin returns what an object's bytes are written to.
+func (h *hasher) begin(t plumbing.ObjectType, size int) io.Writer {
+	switch {
+	case h.sha != nil:
+		h.sha.Reset()
+	case h.strict:
+		h.sha = sha1cd.New()
+	default:
 		h.sha = sha1.New()
 	}
-	h.sha.Reset()
-	h.sha.Write(appendObjectHeader(h.head[:0], t, len(data)))
-	h.sha.Write(data)
-	h.sha.Sum(id[:0])
+	h.sha.Write(appendObjectHeader(h.head[:0], t, size))
+	return h.sha
+}
+
+var errCollision = errors.New("it is made to have the id of another object (SHA-1 collision)")
+
+// end returns the object's id; the error is a strict one's.
+func (h *hasher) end() (id hash, err error) {
+	careful, ok := h.sha.(sha1cd.CollisionResistantHash)
+	if !ok {
+		h.sha.Sum(id[:0])
+		return id, nil
+	}
+	if _, collides := careful.CollisionResistantSum(id[:0]); collides {
+		return hash{}, errCollision
+	}
+	return id, nil
+}
+
+func (h *hasher) of(t plumbing.ObjectType, data []byte) (hash, error) {
+	_, _ = h.begin(t, len(data)).Write(data)
+	return h.end()
+}
+
+// sum is of for a hasher that is not strict.
+func (h *hasher) sum(t plumbing.ObjectType, data []byte) hash {
+	id, _ := h.of(t, data)
 	return id
 }
 

@@ -13,7 +13,6 @@ import (
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
 // pack reads one pack through its index, which is held in memory: 32 bytes for each
@@ -33,6 +32,8 @@ type pack struct {
 	// Objects that lately were bases of deltas, by offset.
 	bases     map[int64]packObject
 	baseBytes int
+	room      int   // for them
+	most      int64 // bytes that deltas may still make; negative: no bound
 }
 
 type packObject struct {
@@ -61,7 +62,7 @@ func openPack(base string) (*pack, error) {
 	if sha1.Sum(idx[:body]) != [20]byte(idx[body:]) {
 		return nil, fmt.Errorf("its index does not match its own checksum")
 	}
-	p := &pack{idx: idx, bases: map[int64]packObject{}}
+	p := &pack{idx: idx, bases: map[int64]packObject{}, room: objectCache, most: -1}
 	for b := range 256 {
 		n := p.fan(b)
 		if n < p.n {
@@ -272,7 +273,7 @@ func (p *pack) keep(at int64, o packObject) {
 	if _, kept := p.bases[at]; kept {
 		return
 	}
-	if p.baseBytes += len(o.data); p.baseBytes > objectCache {
+	if p.baseBytes += len(o.data); p.baseBytes > p.room {
 		clear(p.bases)
 		p.baseBytes = len(o.data)
 	}
@@ -285,14 +286,16 @@ func (p *pack) patch(from []byte, e packEntry, limit int64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var begin prefix
-	_, _ = begin.Write(delta)
-	if target := begin.deltaTarget(); target < 0 {
+	if _, target, _ := deltaSizes(delta); target < 0 {
 		return nil, errMalformedPack
 	} else if target > limit {
 		return nil, tooLarge(target, limit)
+	} else if p.most >= 0 {
+		if p.most -= target; p.most < 0 {
+			return nil, fmt.Errorf("%w: its deltas make more than a catalog's would", ErrTooLarge)
+		}
 	}
-	return packfile.PatchDelta(from, delta)
+	return patchDelta(from, delta)
 }
 
 // objectHead reads an object's kind and size; n is 0 when it is malformed.

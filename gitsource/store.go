@@ -207,7 +207,11 @@ func (s *store) readObject(id hash, limit int64) (data []byte, t plumbing.Object
 	case err != nil:
 		return nil, t, s.bad("object %s: %w", id, err)
 	}
-	if s.hash.sum(o.t, o.data) != id {
+	is, err := s.hash.of(o.t, o.data)
+	if err != nil {
+		return nil, t, s.bad("object %s: %w", id, err)
+	}
+	if is != id {
 		return nil, t, s.bad("object %s does not have the contents its id stands for", id)
 	}
 	return o.data, o.t, nil
