@@ -51,20 +51,23 @@ func (s *Source) healing(ctx context.Context, do func() error) error {
 
 func (s *Source) fetch(ctx context.Context) (*Revision, error) {
 	var head hash
-	err := s.each(s.remotes, func(r remote) (err error) {
+	err := s.read(ctx, s.remotes, func(r remote) (err error) {
 		if head, err = s.fetchObjects(ctx, r); err != nil {
 			return err
 		}
-		return s.forward(ctx, head)
+		if err = s.forward(ctx, head); err != nil {
+			return err
+		}
+		return s.judge(ctx, head, false)
 	})
-	if errors.Is(err, ErrRewound) || errors.Is(err, ErrDamaged) {
+	refused := s.refused
+	s.locked = s.barred
+	s.passed.Store(&refused)
+	if errors.Is(err, ErrRewound) || errors.Is(err, ErrUntrusted) || errors.Is(err, ErrNoSigners) || errors.Is(err, ErrDamaged) {
 		return nil, err
 	}
 	if err != nil {
 		return nil, fmt.Errorf("fetch the catalog: %w", err)
-	}
-	if err := s.judge(ctx, head, false); err != nil {
-		return nil, err
 	}
 	rev, err := s.revision(head)
 	if err != nil {
@@ -163,10 +166,15 @@ func (s *Source) receive(ctx context.Context, r remote, lim limits, choose choos
 	return in, nil
 }
 
-// receiveAny is receive from the first remote that answers.
-func (s *Source) receiveAny(ctx context.Context, lim limits, choose chooser, have func(hash) bool) (in *incoming, err error) {
-	err = s.each(s.preferred(), func(r remote) (err error) {
-		in, err = s.receive(ctx, r, lim, choose, have)
+// receiveAny is receive from the first remote whose answer passes a check.
+func (s *Source) receiveAny(ctx context.Context, lim limits, choose chooser, have func(hash) bool, check func(*incoming) error) (in *incoming, err error) {
+	err = s.read(ctx, s.preferred(), func(r remote) (err error) {
+		if in, err = s.receive(ctx, r, lim, choose, have); err != nil {
+			return err
+		}
+		if err = check(in); err != nil {
+			_ = in.Close()
+		}
 		return err
 	})
 	if err != nil {
@@ -265,15 +273,12 @@ func (s *Source) remake(ctx context.Context, cause error) error {
 		return heads, nil, nil
 	}
 	none := func(hash) bool { return false }
-	in, err := s.receiveAny(ctx, s.lim, all, none)
+	in, err := s.receiveAny(ctx, s.lim, all, none, func(in *incoming) error { return in.verify(ctx, heads, none) })
 	if err != nil {
 		return fmt.Errorf("the mirror is damaged and cannot be made anew now: %w", err)
 	}
 	defer in.Close()
 	s.log.Warn("the mirror is made anew", "dir", s.cfg.Dir, "cause", s.st.Damaged)
-	if err := in.verify(ctx, heads, none); err != nil {
-		return err
-	}
 	beside := s.path(besideName)
 	if err := errors.Join(os.RemoveAll(beside), initGitDir(beside, s.cfg.Branch), in.install(beside)); err != nil {
 		return fmt.Errorf("make the mirror anew: %w", err)

@@ -37,6 +37,11 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 	if tip := s.st.Tip; tip != "" && tip != u.old.String() {
 		return fmt.Errorf("push %s: the mirror is at %.10s by now: %w", r.Short(), tip, ErrMoved)
 	}
+	// Reading goes on past a remote that does not let us in. Commits do not: a password
+	// that was changed there would split the catalog in two.
+	if s.locked != nil {
+		return fmt.Errorf("push %s: a remote that comes first does not let us in: %w", r.Short(), s.locked)
+	}
 	if err := s.push(ctx, u); err != nil {
 		return fmt.Errorf("push %s: %w", r.Short(), err)
 	}
@@ -52,7 +57,7 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 // were on their way the outcome at that remote is asked for, not guessed: a
 // connection that breaks after the remote moved its branch is a success.
 func (s *Source) push(ctx context.Context, u update) error {
-	return s.each(s.preferred(), func(r remote) error {
+	return s.write(s.preferred(), func(r remote) error {
 		err := r.push(s.beating(ctx), u)
 		var unsure *unsureError
 		if !errors.As(err, &unsure) {

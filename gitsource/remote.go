@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
@@ -126,86 +125,6 @@ func redact(raw string) string {
 		return raw
 	}
 	return u.Redacted()
-}
-
-// each tries the remotes in order until one answers. Only silence lets the next
-// one have a go, or a history that would take ours back: a wrong key or password is
-// for people to look at.
-func (s *Source) each(order []remote, try func(remote) error) error {
-	var failed []error
-	var silent, behind, other bool
-	for _, r := range order {
-		err := try(r)
-		s.mark(r, err)
-		var unsure *unsureError
-		var rewound *RewoundError
-		switch {
-		case err == nil, errors.As(err, &unsure):
-			s.served(r)
-			return err
-		case errors.As(err, &rewound):
-			if len(order) > 1 {
-				err = fmt.Errorf("%s: %w", r, err)
-			}
-			failed = append(failed, err)
-			late := rewound.Behind || rewound.Undone
-			behind, other = behind || late, other || !late
-		case errors.Is(err, ErrUnreachable):
-			silent = true
-			failed = append(failed, fmt.Errorf("%s: %w", r, err))
-		default:
-			s.served(r)
-			return err
-		}
-	}
-	err := errors.Join(failed...)
-	if silent && behind && !other {
-		// A mirror that lags while the others are away is no rewritten history.
-		return fmt.Errorf("%w: no remote that answers has what was fetched before: %s", ErrUnreachable, strings.ReplaceAll(err.Error(), "\n", "; "))
-	}
-	return err
-}
-
-// served remembers who answered, and says so when that is somebody else than before.
-func (s *Source) served(r remote) {
-	if now := r.String(); now != s.URL() {
-		s.answered.Store(&now)
-		if len(s.remotes) > 1 {
-			s.log.Info("the catalog answers", "remote", now)
-		}
-	}
-}
-
-// mark logs once when a remote stops being of use, and once when it is again.
-func (s *Source) mark(r remote, err error) {
-	name := r.String()
-	if err != nil && !errors.Is(err, ErrUnreachable) && !errors.Is(err, ErrRewound) {
-		return // told to the caller
-	}
-	useless := err != nil
-	if len(s.remotes) == 1 || s.useless[name] == useless {
-		return
-	}
-	if s.useless == nil {
-		s.useless = map[string]bool{}
-	}
-	s.useless[name] = useless
-	if useless {
-		s.log.Warn("a remote of the catalog is passed over", "remote", name, "err", err)
-	} else {
-		s.log.Info("a remote of the catalog is of use again", "remote", name)
-	}
-}
-
-// preferred is all remotes, the one that answered last before the others: what
-// follows a fetch belongs where the fetch came from.
-func (s *Source) preferred() []remote {
-	first := func(r remote) bool { return r.String() == s.URL() }
-	i := slices.IndexFunc(s.remotes, first)
-	if i <= 0 {
-		return s.remotes
-	}
-	return slices.Concat(s.remotes[i:i+1], s.remotes[:i], s.remotes[i+1:])
 }
 
 // readSecret reads a one-line file such as a password, at each use.

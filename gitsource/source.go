@@ -78,7 +78,8 @@ type Source struct {
 	remotes []remote
 	lim     limits
 
-	answered atomic.Pointer[string] // the remote that was of use last
+	answered atomic.Pointer[string]       // the remote that was of use last
+	passed   atomic.Pointer[[]PassedOver] // by the last Fetch
 
 	turn  chan struct{} // a mutex that a context can give up waiting for
 	flock *flock.Flock
@@ -90,6 +91,9 @@ type Source struct {
 	store    *store
 	packs    []string        // of the mirror when store was opened
 	useless  map[string]bool // remotes that were not of use; each change is logged once
+	refused  []PassedOver    // by what was tried last
+	barred   error           // why one of those did not let us in
+	locked   error           // the same, of the last Fetch
 	listings []cachedListing
 	drift    int // entries changed since the listing cache was written
 	statuses map[string]cachedStatus

@@ -102,7 +102,7 @@ func (s *Source) Statuses(ctx context.Context) (map[string][]byte, error) {
 	// A status branch with a history behind it is no status branch: what it may
 	// cost the others is bounded.
 	lim := limits{pack: 64 << 20, object: maxStatus, inflated: 256 << 20, base: 256 << 20, memory: 64 << 20}
-	in, err := s.receiveAny(ctx, lim, choose, func(hash) bool { return false })
+	in, err := s.receiveAny(ctx, lim, choose, func(hash) bool { return false }, func(*incoming) error { return nil })
 	if err != nil {
 		return nil, err
 	}

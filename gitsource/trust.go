@@ -116,7 +116,11 @@ const maxAhead = 24 * time.Hour
 // operator named it, and that it need not descend from the one before.
 // The verdict changes nothing but what is noted about the check.
 func (s *Source) judge(ctx context.Context, head hash, rewrite bool) error {
+	before := s.st
 	err := s.judged(ctx, head, rewrite)
+	if err != nil && s.st.tip() != head {
+		s.st = before // what was found of a head that is refused says nothing of the next remote's
+	}
 	var untrusted *UntrustedError
 	if t := s.cfg.Trust; errors.As(err, &untrusted) {
 		untrusted.Lax = s.st.Checked < t.Signatures || t.Revision != "" && t.Revision != s.st.Contains

@@ -10,17 +10,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"seedtree/gitsource"
 	"seedtree/manifests"
 )
 
 // fleet is what `seedtree status` prints.
 type fleet struct {
-	Head   string      `json:"head"`
-	Remote string      `json:"remote"` // the one of catalog.urls that answered
-	Time   time.Time   `json:"time"`
-	Main   string      `json:"main"`
-	Copies int         `json:"copies"` // sites that hold everything at the head
-	Sites  []siteState `json:"sites"`
+	Head   string `json:"head"`
+	Remote string `json:"remote"` // the one of catalog.urls that answered
+	// PassedOver are those before it that answered and were refused.
+	PassedOver []gitsource.PassedOver `json:"passedOver,omitempty"`
+	Time       time.Time              `json:"time"`
+	Main       string                 `json:"main"`
+	Copies     int                    `json:"copies"` // sites that hold everything at the head
+	Sites      []siteState            `json:"sites"`
 }
 
 // siteState is one row: what a site reported, if it did.
@@ -63,7 +66,7 @@ func (a *app) status(ctx context.Context, only string) error {
 		return err
 	}
 	f := newFleet(s.head.ID(), s.head.Time, m, reported)
-	f.Remote = s.src.URL()
+	f.Remote, f.PassedOver = s.src.URL(), s.src.PassedOver()
 	if only != "" {
 		f.Sites = slices.DeleteFunc(f.Sites, func(s siteState) bool { return s.Site != only })
 		if len(f.Sites) == 0 {
@@ -111,7 +114,11 @@ func newFleet(head string, at time.Time, m *manifests.Manifest, reported map[str
 }
 
 func (f *fleet) write(w io.Writer) {
-	fmt.Fprintf(w, "catalog %.12s, committed %s; main is %s; every file is at %d or more sites\nfrom %s\n\n", f.Head, ago(f.Time), f.Main, f.Copies, shown(f.Remote))
+	fmt.Fprintf(w, "catalog %.12s, committed %s; main is %s; every file is at %d or more sites\nfrom %s\n", f.Head, ago(f.Time), f.Main, f.Copies, shown(f.Remote))
+	for _, p := range f.PassedOver {
+		fmt.Fprintf(w, "not from %s: %s\n", shown(p.Remote), shown(p.Reason))
+	}
+	fmt.Fprintln(w)
 	t := table{head: []string{"SITE", "ROLE", "COMPLETE AT", "BYTES", "MISSING", "HELD", "ERRORS", "SEEN"}, right: map[int]bool{3: true, 4: true, 5: true, 6: true}}
 	for _, s := range f.Sites {
 		switch r := s.Reported; {

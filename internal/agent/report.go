@@ -53,6 +53,9 @@ func (a *Agent) report(ctx context.Context, out *Outcome, failed error, started 
 		failed = errors.Join(failed, fmt.Errorf("last build: %w", a.built))
 	}
 	st.Errors = problems(out, failed)
+	for _, p := range a.cfg.Source.PassedOver() {
+		st.Errors = append(st.Errors, fmt.Sprintf("catalog %s is passed over: %s", p.Remote, p.Reason))
+	}
 	st.Untrusted = untrusted(failed)
 	// Who could not be reached a moment ago is not asked again to wait for.
 	a.publish(ctx, out, st, !errors.Is(failed, gitsource.ErrUnreachable))
