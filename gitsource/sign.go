@@ -228,10 +228,12 @@ func (s *Source) allowedSigners() (*signature.Allowed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoSigners, err)
 	}
+	s.warnUnguarded(name)
 	a, err := signature.ParseAllowed(data, func(file string) ([]byte, error) {
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(filepath.Dir(name), file)
 		}
+		s.warnUnguarded(file)
 		return readKeyText(file)
 	})
 	if err != nil {
@@ -243,6 +245,20 @@ func (s *Source) allowedSigners() (*signature.Allowed, error) {
 		}
 	}
 	return nil, fmt.Errorf("%w: %s: it gives nobody a role: principals are %sNAME and %sNAME", ErrNoSigners, name, siteRole, adminRole)
+}
+
+// warnUnguarded says once that others can change who is trusted. It is no error: many a
+// machine gives each user a group of their own, and files that it can write.
+func (s *Source) warnUnguarded(name string) {
+	err := guarded(name)
+	if err == nil || s.unguarded[err.Error()] {
+		return
+	}
+	if s.unguarded == nil {
+		s.unguarded = map[string]bool{}
+	}
+	s.unguarded[err.Error()] = true
+	s.log.Warn("others can change who is trusted", "err", err)
 }
 
 func readKeyText(name string) ([]byte, error) {

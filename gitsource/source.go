@@ -86,18 +86,19 @@ type Source struct {
 	signs atomic.Int64 // of life of the present work, for those who wait for their turn
 
 	// guarded by turn
-	st       state
-	beat     func() // tells whoever watches the present work, or waits for it, that it gets on
-	store    *store
-	packs    []string        // of the mirror when store was opened
-	useless  map[string]bool // remotes that were not of use; each change is logged once
-	refused  []PassedOver    // by what was tried last
-	barred   error           // why one of those did not let us in
-	locked   error           // the same, of the last Fetch
-	listings []cachedListing
-	drift    int // entries changed since the listing cache was written
-	statuses map[string]cachedStatus
-	unpushed *Batch // of the newest Commit
+	st        state
+	beat      func() // tells whoever watches the present work, or waits for it, that it gets on
+	store     *store
+	packs     []string        // of the mirror when store was opened
+	useless   map[string]bool // remotes that were not of use; each change is logged once
+	unguarded map[string]bool // what was said about files that others can write
+	refused   []PassedOver    // by what was tried last
+	barred    error           // why one of those did not let us in
+	locked    error           // the same, of the last Fetch
+	listings  []cachedListing
+	drift     int // entries changed since the listing cache was written
+	statuses  map[string]cachedStatus
+	unpushed  *Batch // of the newest Commit
 }
 
 type cachedListing struct {
