@@ -208,6 +208,9 @@ func (in *incoming) verify(ctx context.Context, wants []hash, have func(hash) bo
 	return nil
 }
 
+// shownBranches is how many branches of a remote a message names.
+const shownBranches = 10
+
 // noBranch explains a remote without our branch.
 func (s *Source) noBranch(heads map[string]hash) error {
 	if s.st.Tip != "" {
@@ -222,7 +225,11 @@ func (s *Source) noBranch(heads map[string]hash) error {
 	if len(others) == 0 {
 		return fmt.Errorf("branch %s: %w", s.cfg.Branch, ErrEmpty)
 	}
-	return fmt.Errorf("branch %s: %w; the remote has %s", s.cfg.Branch, ErrEmpty, strings.Join(others, ", "))
+	named := strings.Join(others[:min(len(others), shownBranches)], ", ")
+	if more := len(others) - shownBranches; more > 0 {
+		named += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Errorf("branch %s: %w; the remote has %s", s.cfg.Branch, ErrEmpty, printable(named))
 }
 
 // maxHaves is how many of our newest commits the remote is told about, so that

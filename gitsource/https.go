@@ -191,7 +191,7 @@ func statusError(res *http.Response) error {
 	defer res.Body.Close()
 	words := &tail{}
 	_, _ = io.CopyN(words, res.Body, 300)
-	err := fmt.Errorf("HTTP status %s%s", res.Status, words.said())
+	err := fmt.Errorf("HTTP status %s%s", printable(res.Status), words.said())
 	switch code := res.StatusCode; {
 	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusProxyAuthRequired:
 		return fmt.Errorf("%w: %w", ErrAuth, err)

@@ -73,7 +73,7 @@ func proxyAnswer(_ context.Context, proxy *url.URL, _ *http.Request, res *http.R
 	if res.StatusCode == http.StatusOK {
 		return nil
 	}
-	err := fmt.Errorf("proxy %s: HTTP status %s", proxy.Host, res.Status)
+	err := fmt.Errorf("proxy %s: HTTP status %s", proxy.Host, printable(res.Status))
 	switch code := res.StatusCode; {
 	case code == http.StatusProxyAuthRequired, code == http.StatusForbidden:
 		return fmt.Errorf("%w: %w", ErrAuth, err)

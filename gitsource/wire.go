@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
@@ -317,13 +318,13 @@ func readReport(r io.Reader, banded bool, alive func()) error {
 		return &unsureError{fmt.Errorf("the server's report: %w%s", eof(err), words.said())}
 	}
 	if report.UnpackStatus != "ok" {
-		return fmt.Errorf("the server could not take the objects: %s%s", report.UnpackStatus, words.said())
+		return fmt.Errorf("the server could not take the objects: %s%s", printable(report.UnpackStatus), words.said())
 	}
 	for _, c := range report.CommandStatuses {
 		if c.Status == "ok" {
 			continue
 		}
-		err := fmt.Errorf("%w: %s%s", ErrRefused, c.Status, words.said())
+		err := fmt.Errorf("%w: %s%s", ErrRefused, printable(c.Status), words.said())
 		if strings.Contains(c.Status, "hook declined") {
 			return err
 		}
@@ -352,13 +353,17 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func (t *tail) text() string {
+func (t *tail) text() string { return printable(string(t.b)) }
+
+// printable takes out of a server's words what a terminal would obey: it has no
+// business with that.
+func printable(words string) string {
 	return strings.TrimSpace(strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' || r == 0x7f {
-			return -1 // a server has no business with our terminal
+		if !unicode.IsPrint(r) && r != '\n' {
+			return -1
 		}
 		return r
-	}, string(t.b)))
+	}, words))
 }
 
 func (t *tail) said() string {

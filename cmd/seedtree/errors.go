@@ -48,6 +48,7 @@ func (a *app) report(err error) {
 		return
 	}
 	for line := range strings.SplitSeq(strings.TrimSpace(err.Error()), "\n") {
+		line = harmless(line)
 		if strings.HasPrefix(line, " ") { // an item of the line above
 			fmt.Fprintln(a.std.err, line)
 			continue
@@ -55,7 +56,7 @@ func (a *app) report(err error) {
 		fmt.Fprintln(a.std.err, a.paint(red, "error:"), line)
 	}
 	for _, h := range append(hintsOf(err), advice(err)...) {
-		fmt.Fprintln(a.std.err, a.paint(yellow, "hint:"), h)
+		fmt.Fprintln(a.std.err, a.paint(yellow, "hint:"), harmless(h))
 	}
 }
 

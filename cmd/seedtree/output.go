@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/mattn/go-runewidth"
 	"golang.org/x/term"
@@ -95,6 +97,28 @@ func (t *table) line(row []string, widths []int) string {
 		}
 	}
 	return strings.TrimRight(b.String(), " ")
+}
+
+// harmless writes out what a terminal would obey instead of print, in text that others
+// may have put words into: a server, a proxy, a name.
+func harmless(text string) string {
+	odd := func(r rune) bool { return !unicode.IsPrint(r) && r != '\t' || r == utf8.RuneError }
+	if strings.IndexFunc(text, odd) < 0 {
+		return text
+	}
+	var b strings.Builder
+	for i, r := range text {
+		_, size := utf8.DecodeRuneInString(text[i:])
+		switch quoted := strconv.QuoteRune(r); {
+		case !odd(r):
+			b.WriteRune(r)
+		case r == utf8.RuneError && size == 1: // no UTF-8 at all
+			fmt.Fprintf(&b, "\\x%02x", text[i])
+		default:
+			b.WriteString(quoted[1 : len(quoted)-1])
+		}
+	}
+	return b.String()
 }
 
 // shown makes a name from a catalog or a disk safe to print: control

@@ -139,7 +139,7 @@ func (f *fleet) write(w io.Writer) {
 
 func (s siteState) detail(w io.Writer) {
 	if s.Error != "" {
-		fmt.Fprintf(w, "\nerror: %s\n", s.Error)
+		fmt.Fprintf(w, "\nerror: %s\n", harmless(s.Error))
 	}
 	if s.Reported == nil {
 		return
