@@ -77,6 +77,36 @@ func (s *Source) listing(ctx context.Context, r *Revision) (*manifests.Listing, 
 	return l, nil
 }
 
+// Remember writes a listing to the cache for who committed it, with how many entries
+// differ from the parent's. Else the first process to read the revision pays a blob for
+// each of those, which after a first build is every file there is. Only a revision that
+// was pushed counts.
+func (r *Revision) Remember(ctx context.Context, l *manifests.Listing, changed int) error {
+	s := r.src
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if r.made != nil {
+		return errNotInMirror
+	}
+	st, err := r.store()
+	if err != nil {
+		return err
+	}
+	tree, err := st.lookup(r.tree, manifests.CatalogDir)
+	if errors.Is(err, ErrNotFound) {
+		return nil // a catalog with a manifest only
+	}
+	if err != nil || len(s.listings) > 0 && (s.drift+changed)*cacheDrift <= l.Len() {
+		return err
+	}
+	// What this process reads comes from the file, or from git: not from a maker's memory.
+	s.drift = -changed
+	return saveListing(s.path(cacheName), cachedListing{tree.id, l})
+}
+
 // lister gathers what differs between two trees of entries.
 type lister struct {
 	ctx     context.Context

@@ -128,6 +128,8 @@ type build struct {
 	hashed   builder.Progress // how far it came
 	mounts   []manifests.Key  // where drives are mounted in the sources
 	memory   collector
+	listing  *manifests.Listing // that was committed
+	changed  int                // entries in which it differs from the one before
 	report   buildReport
 }
 
@@ -153,6 +155,9 @@ func (b *build) run(ctx context.Context) error {
 	}
 	if next != nil {
 		b.report.Revision = next.ID()
+		if err := next.Remember(ctx, b.listing, b.changed); err != nil {
+			b.log.Warn("the listing has to be read anew", "revision", next.Short(), "err", err)
+		}
 	}
 	if !b.flags.dryRun {
 		b.remember()
@@ -213,6 +218,7 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 	if b.flags.dryRun || res.Put.Len()+len(res.Delete) == 0 {
 		return nil, nil
 	}
+	b.listing, b.changed = res.Listing, res.Put.Len()+len(res.Delete)
 	return toCommit(b.site, res), nil
 }
 
