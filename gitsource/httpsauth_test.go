@@ -15,8 +15,8 @@ import (
 	"seedtree/internal/testkit"
 )
 
-// refusedFor fails unless an error is about trust, names what, and is no reason to
-// try another remote.
+// refusedFor fails unless an error is about trust, names what, and does not pass for
+// silence.
 func refusedFor(t *testing.T, what string, err error, words ...string) {
 	t.Helper()
 	if !errors.Is(err, ErrAuth) || errors.Is(err, ErrUnreachable) {

@@ -19,7 +19,7 @@ import (
 
 // Config says where the catalog is and how to get at it.
 type Config struct {
-	URLs    []string // tried in order; the first that answers, and is not behind, serves
+	URLs    []string // tried in order; the first whose answer can be used serves
 	Branch  string   // "" is main
 	Dir     string   // the mirror's folder; made when absent, lost without harm
 	Timeout time.Duration
