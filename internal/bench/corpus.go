@@ -54,8 +54,7 @@ func corpora(quick bool) []corpus {
 
 // scaleCorpus is what rebuilds and commits are measured on: all of it, and its
 // first half.
-func scaleCorpus(quick bool) corpus {
-	n := 200_000
+func scaleCorpus(n int, quick bool) corpus {
 	if quick {
 		n = 2000
 	}

@@ -22,7 +22,7 @@ import (
 type options struct {
 	dir, write, mkbrr string
 	only, entries     string
-	rounds            int
+	rounds, files     int
 	patience          time.Duration
 	keep, quick       bool
 }
@@ -43,6 +43,7 @@ func main() {
 	flag.StringVar(&o.mkbrr, "mkbrr", ".cache/mkbrr", "the mkbrr to measure against, if there is one; else it is looked for in PATH")
 	flag.StringVar(&o.only, "only", "", "measure these only: letters of corpora, S for scale and G for git at scale, such as \"AB\"")
 	flag.StringVar(&o.entries, "entries", "20000,100000", "sizes of the catalogs for git at scale; 1000000 takes 15 minutes and 15 GB")
+	flag.IntVar(&o.files, "files", 200_000, "size of the scale corpus, half of which is built for the first time; 800000 shows the memory of 400,000")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often everything runs; medians are reported")
 	flag.DurationVar(&o.patience, "patience", 5*time.Minute, "how long one run may take before it counts as hanging and is left out")
 	flag.BoolVar(&o.keep, "keep", false, "keep the files to measure with: the next run finds them")
@@ -55,8 +56,8 @@ func main() {
 }
 
 func run(ctx context.Context, o options) error {
-	if flag.NArg() > 0 || o.rounds < 1 {
-		return errors.New("want no arguments and at least one round; -h lists the flags")
+	if flag.NArg() > 0 || o.rounds < 1 || !o.quick && o.files < 2000 {
+		return errors.New("want no arguments, at least one round and 2000 files; -h lists the flags")
 	}
 	l, err := newLab(ctx, o)
 	if err != nil {

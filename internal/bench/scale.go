@@ -24,7 +24,7 @@ const (
 
 // scale measures rebuilds and commits of very many small files.
 func (l *lab) scale(ctx context.Context) (string, error) {
-	c := scaleCorpus(l.quick)
+	c := scaleCorpus(l.files, l.quick)
 	dir := filepath.Join(l.dir, c.letter)
 	l.say("corpus %s: %s", c.letter, c.what)
 	files, err := c.make(ctx, dir)
