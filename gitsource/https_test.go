@@ -326,6 +326,10 @@ func TestNextURLAnswers(t *testing.T) {
 	if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), dead) || !strings.Contains(err.Error(), good) {
 		t.Errorf("nobody answers: %v", err)
 	}
+	cfg.URLs = cfg.URLs[:1]
+	if _, err := with(t, cfg).Fetch(t.Context()); !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), cfg.URLs[0]+":") {
+		t.Errorf("the only one does not answer: %v", err)
+	}
 	// What is here stays readable.
 	if r, err := s.Head(); err != nil || len(paths(t, r)) != 3 {
 		t.Errorf("offline: %v, %v", r, err)

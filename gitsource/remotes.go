@@ -73,7 +73,7 @@ func (s *Source) each(order []remote, try func(remote) error, passable func(remo
 			return err
 		}
 		s.mark(r, err)
-		if len(order) > 1 {
+		if len(order) > 1 || errors.Is(err, ErrUnreachable) {
 			err = fmt.Errorf("%s: %w", r, err)
 		}
 		a.failed = append(a.failed, err)
