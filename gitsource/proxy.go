@@ -46,12 +46,13 @@ func (h *httpRemote) proxyURL(req *http.Request) (*url.URL, error) {
 }
 
 // checkProxyVariable refuses a variable that the library would ignore because it cannot
-// read it: the way would be past the proxy, and nobody would know. Its value is not
-// repeated, for there may be a password in it.
+// read it: the way would be past the proxy, and nobody would know. Which of the two
+// spellings it prefers has changed, so both must be good. The value is not repeated, for
+// there may be a password in it.
 func checkProxyVariable(base string) error {
 	scheme, _, _ := strings.Cut(base, "://")
 	upper := strings.ToUpper(scheme) + "_PROXY"
-	for _, name := range []string{strings.ToLower(upper), upper} { // in the library's order
+	for _, name := range []string{strings.ToLower(upper), upper} {
 		value := os.Getenv(name)
 		if value == "" {
 			continue
@@ -63,7 +64,6 @@ func checkProxyVariable(base string) error {
 		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme) {
 			return fmt.Errorf("the variable %s: its value is no proxy's address (want http://HOST:PORT): mend or unset it, or set catalog.https.proxy", name)
 		}
-		return nil
 	}
 	return nil
 }

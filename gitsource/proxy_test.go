@@ -129,7 +129,9 @@ func TestMalformedProxyVariable(t *testing.T) {
 			"http://a:hunter2%zz@proxy.example", "ftp://a:hunter2@proxy.example", "://a:hunter2@proxy.example", ":3128",
 		} {
 			t.Setenv(name, value)
+			t.Setenv(twin(name), "http://proxy.example:3128") // good, and perhaps not the one that counts
 			err := try(scheme + "://git.example/x")
+			t.Setenv(twin(name), "")
 			if err == nil || !strings.Contains(err.Error(), "variable "+name) || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%s=%q: %v", name, value, err)
 			}
@@ -142,6 +144,14 @@ func TestMalformedProxyVariable(t *testing.T) {
 		}
 		t.Setenv(name, "")
 	}
+}
+
+// twin is a variable's other spelling.
+func twin(name string) string {
+	if upper := strings.ToUpper(name); upper != name {
+		return upper
+	}
+	return strings.ToLower(name)
 }
 
 // A proxy that takes the connection and says nothing is silence like any other.
