@@ -108,6 +108,7 @@ func (s *Source) waitProcesses(ctx context.Context) error {
 		if now := s.signed(); !now.Equal(seen) {
 			seen = now
 			beat()
+			s.signs.Add(1) // for those here who wait for us
 		}
 	}
 }

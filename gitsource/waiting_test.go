@@ -12,6 +12,42 @@ import (
 	"seedtree/internal/testkit"
 )
 
+// Who waits for its turn in a process that waits for another process sees that one's life.
+func TestWaitingInARowShowsTheHoldersLife(t *testing.T) {
+	t.Parallel()
+	repo, dir := bareRepo(t), t.TempDir()
+	holder, here := source(t, dir, repo), source(t, dir, repo)
+	release, err := holder.lock(t.Context())
+	must(t, err)
+	unlock := sync.OnceFunc(release)
+	var all sync.WaitGroup
+	defer all.Wait()
+	defer unlock()
+	wait := func(until string) *watched {
+		w := watch(t)
+		all.Go(func() {
+			free, err := here.lock(w)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			free()
+		})
+		eventually(t, "the wait", func() bool { _, step := w.seen(); return strings.HasSuffix(step, until) })
+		return w
+	}
+	first := wait("which another process uses")
+	second := wait("which other work here uses")
+	for name, w := range map[string]*watched{"first": first, "second": second} {
+		before, _ := w.seen()
+		eventually(t, "a sign of the holder's life at the "+name, func() bool {
+			holder.beat()
+			now, _ := w.seen()
+			return now > before
+		})
+	}
+}
+
 // watched is a context that counts signs of life and remembers the step.
 type watched struct {
 	context.Context
