@@ -286,6 +286,7 @@ func (s *Source) remember(c, base cachedListing, changed int, pushed bool) {
 	}
 	if err := saveListing(s.path(cacheName), c); err != nil {
 		s.log.Warn("the listing cannot be kept, the next start has to read more of it anew", "err", err)
+		return // and the next change tries again
 	}
 	s.drift = 0
 }

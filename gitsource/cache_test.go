@@ -231,6 +231,28 @@ func TestDamagedCacheIsReplaced(t *testing.T) {
 	}
 }
 
+// A cache that could not be written is tried again with the next change, however small,
+// and not when a share of the listing has changed.
+func TestCacheThatCouldNotBeWritten(t *testing.T) {
+	t.Parallel()
+	repo, dir := bareRepo(t), t.TempDir()
+	w := opened(t, repo)
+	head := publish(t, w, nil, Commit{Put: some(t, 1500)})
+	file := filepath.Join(dir, cacheName)
+	s, log := openedIn(t, dir, repo)
+	must(t, os.MkdirAll(filepath.Join(file, "x"), 0o755)) // as a disk that is full
+	paths(t, fetched(t, s))
+	if !strings.Contains(log.String(), "cannot be kept") {
+		t.Fatalf("log: %s", log)
+	}
+	must(t, os.RemoveAll(file))
+	publish(t, w, head, Commit{Put: []File{torrent(t, "d1/e1/new", 5)}})
+	paths(t, fetched(t, s))
+	if c, err := loadListing(file, 2000, func() {}); err != nil || c.listing.Len() != 1501 {
+		t.Errorf("it was not tried again: %v", err)
+	}
+}
+
 func BenchmarkLoadListing(b *testing.B) {
 	entries := make([]manifests.Entry, 200_000)
 	for i := range entries {

@@ -103,8 +103,10 @@ func (r *Revision) Remember(ctx context.Context, l *manifests.Listing, changed i
 		return err
 	}
 	// What this process reads comes from the file, or from git: not from a maker's memory.
-	s.drift = -changed
-	return saveListing(s.path(cacheName), cachedListing{tree.id, l})
+	if err = saveListing(s.path(cacheName), cachedListing{tree.id, l}); err == nil {
+		s.drift = -changed
+	}
+	return err
 }
 
 // lister gathers what differs between two trees of entries.
