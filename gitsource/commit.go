@@ -107,6 +107,11 @@ func (s *Source) forgetUnpushed() {
 // locked is Commit with the lock held.
 func (b *Batch) locked(ctx context.Context, parent *Revision, c Commit) (*Revision, error) {
 	pulse.Step(ctx, "committing")
+	if parent != nil {
+		if err := b.src.has(parent); err != nil {
+			return nil, fmt.Errorf("commit: %w", err)
+		}
+	}
 	b.in.beat = b.src.beat // the batch may have been begun by other work
 	rev, err := b.commit(ctx, parent, c)
 	if err != nil {
