@@ -213,7 +213,7 @@ func (x *execution) batches(ctx context.Context, actions []Action, do func(conte
 		actions = actions[n:]
 		items := make([]*item, 0, len(part))
 		for _, a := range part {
-			if it := x.item(a); it != nil {
+			if it := x.item(ctx, a); it != nil {
 				items = append(items, it)
 			}
 		}
@@ -237,7 +237,7 @@ func batchLen(actions []Action) int {
 }
 
 // item finds the tree and the metainfo of an action; nil when it cannot go on.
-func (x *execution) item(a Action) *item {
+func (x *execution) item(ctx context.Context, a Action) *item {
 	x.s.beat()
 	it := &item{Action: a, tree: x.trees[a.Entry.Tree]}
 	if it.tree == nil || x.broken[a.Entry.Tree] {
@@ -251,7 +251,7 @@ func (x *execution) item(a Action) *item {
 		return it
 	}
 	var err error
-	if it.raw, err = x.d.Metainfo(a.Entry); err == nil {
+	if it.raw, err = x.d.Metainfo(ctx, a.Entry); err == nil {
 		it.meta, err = manifests.DecodeMetainfo(it.raw)
 	}
 	if err == nil && it.meta.InfoHash() != a.Entry.InfoHash {

@@ -1,6 +1,7 @@
 package apply
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -82,7 +83,7 @@ type Desired struct {
 	Manifest *manifests.Manifest
 	Listing  *manifests.Listing
 	// Metainfo returns the catalog's .torrent of a listed regular file.
-	Metainfo func(manifests.Entry) ([]byte, error)
+	Metainfo func(context.Context, manifests.Entry) ([]byte, error)
 	// Owned is the listing of the last revision whose Result said Applied,
 	// as filtered for this site at that time (see Wanted). What is in it and no
 	// longer listed was put here by us and may be pruned. nil: nothing is known.

@@ -142,7 +142,7 @@ func (w *world) want(entries ...manifests.Entry) apply.Desired {
 	w.rev++
 	return apply.Desired{
 		Revision: fmt.Sprintf("%040d", w.rev), Manifest: w.manifest, Listing: listing(w.t, entries...),
-		Metainfo: func(e manifests.Entry) ([]byte, error) {
+		Metainfo: func(_ context.Context, e manifests.Entry) ([]byte, error) {
 			if m := w.meta[e.InfoHash]; m != nil {
 				return m, nil
 			}

@@ -149,7 +149,7 @@ func (b *build) scan(ctx context.Context) error {
 		}
 	}
 	b.hideMounts()
-	b.chmod()
+	b.chmod(ctx)
 	return nil
 }
 
@@ -168,11 +168,11 @@ func treeRules(lines []string) *rules {
 
 // chmod takes over files of which only the executable bit changed: the bytes
 // of their torrents are in the catalog.
-func (b *build) chmod() {
+func (b *build) chmod(ctx context.Context) {
 	for _, x := range b.found.chmods {
 		old := b.Previous.At(x.was)
 		if b.Metainfo != nil {
-			if data, err := b.Metainfo(*old); err == nil {
+			if data, err := b.Metainfo(ctx, *old); err == nil {
 				next := *old
 				next.Executable = !old.Executable
 				b.found.add(next, b.keep(next.Key(), data))

@@ -36,7 +36,7 @@ func newFixture(t *testing.T) *fixture {
 			Main: "oslo", Trees: map[string]manifests.TreeSpec{"t": {}},
 			Prune: manifests.PruneSpec{Limit: manifests.Limit{Percent: 50, Files: 1000}},
 		},
-		Metainfo: func(e manifests.Entry) ([]byte, error) {
+		Metainfo: func(_ context.Context, e manifests.Entry) ([]byte, error) {
 			b, ok := f.catalog[manifests.CatalogName(e)]
 			if !ok {
 				return nil, errors.New("the catalog has no " + e.Key().String())

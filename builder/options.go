@@ -1,6 +1,7 @@
 package builder
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,7 +34,7 @@ type Options struct {
 	// Metainfo returns the catalog's bytes of an entry of Previous. It is asked
 	// when nothing but the executable bit of a file changed. Without it such
 	// files are hashed again.
-	Metainfo func(manifests.Entry) ([]byte, error)
+	Metainfo func(context.Context, manifests.Entry) ([]byte, error)
 	// Store takes every .torrent as soon as it is made, so that those of a
 	// first build of millions of files are never in memory together. It must not
 	// keep data, and is called from the goroutine that called Build, also in a build that fails

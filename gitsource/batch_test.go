@@ -207,12 +207,12 @@ func TestUnpushedCommit(t *testing.T) {
 	if got := paths(t, second); len(got) != 6 {
 		t.Errorf("%q", got)
 	}
-	if m, err := second.Manifest(); err != nil || m.Main != "oslo" {
+	if m, err := second.Manifest(t.Context()); err != nil || m.Main != "oslo" {
 		t.Errorf("manifest %v, %v", m, err)
 	}
 	_, err = s.Commit(t.Context(), first, Commit{Put: []File{torrent(t, "other", 1)}})
 	must(t, err)
-	if _, err := second.Manifest(); err == nil || errors.Is(err, ErrDamaged) {
+	if _, err := second.Manifest(t.Context()); err == nil || errors.Is(err, ErrDamaged) {
 		t.Errorf("a commit that gave way: %v", err)
 	}
 	must(t, s.Close())

@@ -286,7 +286,7 @@ func TestConcurrentUse(t *testing.T) {
 					return
 				}
 				e, _ := l.Get(manifests.Key{Tree: "photos", Path: "d0/e0/f0.jpg"})
-				if _, err := r.Metainfo(e); err != nil {
+				if _, err := r.Metainfo(t.Context(), e); err != nil {
 					t.Error(err)
 				}
 				if _, err := s.Head(); err != nil {

@@ -47,8 +47,8 @@ func (s *Source) lock(ctx context.Context) (unlock func(), err error) {
 	return unlock, nil
 }
 
-// lockQuick is lock for methods that have no context; they wait for a fetch under way
-// as long as a remote may stay silent.
+// lockQuick is lock for a look that has no context; it waits for a fetch under way as
+// long as a remote may stay silent.
 func (s *Source) lockQuick() (func(), error) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.Timeout)
 	defer cancel()

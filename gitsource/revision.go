@@ -259,13 +259,13 @@ const manifestName = "manifest.yaml"
 const maxManifest = 4 << 20
 
 // ManifestBytes returns manifest.yaml as committed.
-func (r *Revision) ManifestBytes() ([]byte, error) {
-	return r.file(manifestName, maxManifest)
+func (r *Revision) ManifestBytes(ctx context.Context) ([]byte, error) {
+	return r.file(ctx, manifestName, maxManifest)
 }
 
 // Manifest reads and checks manifest.yaml.
-func (r *Revision) Manifest() (*manifests.Manifest, error) {
-	data, err := r.ManifestBytes()
+func (r *Revision) Manifest(ctx context.Context) (*manifests.Manifest, error) {
+	data, err := r.ManifestBytes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -277,16 +277,16 @@ func (r *Revision) Manifest() (*manifests.Manifest, error) {
 }
 
 // Metainfo returns the .torrent of a listed regular file.
-func (r *Revision) Metainfo(e manifests.Entry) ([]byte, error) {
+func (r *Revision) Metainfo(ctx context.Context, e manifests.Entry) ([]byte, error) {
 	if e.Kind != manifests.Regular {
 		return nil, fmt.Errorf("%s is a %s and has no metainfo", e.Key(), e.Kind)
 	}
-	return r.file(manifests.CatalogName(e), maxBlob)
+	return r.file(ctx, manifests.CatalogName(e), maxBlob)
 }
 
 // file reads a blob by its name in the git tree.
-func (r *Revision) file(name string, limit int64) (data []byte, err error) {
-	unlock, err := r.src.lockQuick()
+func (r *Revision) file(ctx context.Context, name string, limit int64) (data []byte, err error) {
+	unlock, err := r.src.lock(ctx)
 	if err != nil {
 		return nil, err
 	}

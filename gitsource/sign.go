@@ -2,6 +2,7 @@ package gitsource
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -120,8 +121,8 @@ func (c Commit) elsewhere() string {
 // parent would be trusted: one that changes only torrents/, or one that changes the
 // manifest too. Without signatures, it would. The error is an *UnsignableError,
 // or says what is wrong with a file.
-func (s *Source) CanCommit(parent *Revision, manifest bool) error {
-	unlock, err := s.lockQuick()
+func (s *Source) CanCommit(ctx context.Context, parent *Revision, manifest bool) error {
+	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
 	}

@@ -98,19 +98,19 @@ func TestUnsignable(t *testing.T) {
 		if !errors.As(err, &cannot) || !errors.Is(err, ErrUntrusted) || !strings.Contains(err.Error(), x.rule) {
 			t.Errorf("%s: %v, want %q", x.who, err, x.rule)
 		}
-		if err := s.CanCommit(head, x.c.elsewhere() != ""); !errors.As(err, &cannot) || !strings.Contains(err.Error(), x.rule) {
+		if err := s.CanCommit(t.Context(), head, x.c.elsewhere() != ""); !errors.As(err, &cannot) || !strings.Contains(err.Error(), x.rule) {
 			t.Errorf("%s asks first: %v, want %q", x.who, err, x.rule)
 		}
 	}
 	s := c.open(SignedAll, "oslo")
-	must(t, s.CanCommit(fetched(t, s), false))
+	must(t, s.CanCommit(t.Context(), fetched(t, s), false))
 	must(t, os.Chmod(c.key("oslo"), 0o644))
-	if err := s.CanCommit(fetched(t, s), false); err == nil || !strings.Contains(err.Error(), c.key("oslo")) {
+	if err := s.CanCommit(t.Context(), fetched(t, s), false); err == nil || !strings.Contains(err.Error(), c.key("oslo")) {
 		t.Errorf("a key that others can read: %v", err)
 	}
 	must(t, os.Chmod(c.allowed, 0o600))
 	s.cfg.Trust.SigningKeyFile = c.allowed
-	if err := s.CanCommit(fetched(t, s), false); err == nil || !strings.Contains(err.Error(), c.allowed) {
+	if err := s.CanCommit(t.Context(), fetched(t, s), false); err == nil || !strings.Contains(err.Error(), c.allowed) {
 		t.Errorf("no key: %v", err)
 	}
 	if git(t, c.repo, "rev-parse", "main") != id {

@@ -85,7 +85,7 @@ func TestCommitsMadeByGit(t *testing.T) {
 	if e, _ := l.Get(manifests.Key{Tree: "photos", Path: "link"}); e.Target != "../x" {
 		t.Errorf("link: %+v", e)
 	}
-	if data, err := r.Metainfo(e); err != nil || string(data) != string(f.Data) {
+	if data, err := r.Metainfo(t.Context(), e); err != nil || string(data) != string(f.Data) {
 		t.Errorf("metainfo of %s: %d bytes, %v", e.Key(), len(data), err)
 	}
 	// The same through a fresh mirror: nothing taken over from an earlier listing.
@@ -111,7 +111,7 @@ func TestCommitEditsTrees(t *testing.T) {
 		{Name: "torrents/photos/dir.dir"},
 	}})
 	git(t, repo, "fsck", "--strict")
-	if m, err := r.Manifest(); err != nil || m.Main != "oslo" {
+	if m, err := r.Manifest(t.Context()); err != nil || m.Main != "oslo" {
 		t.Errorf("manifest %+v, %v", m, err)
 	}
 	wantPaths(t, r, "photos/a.b", "photos/a/b/c", "photos/a/d", "photos/a0", "photos/dir", "photos/e", "photos/l", "photos/x")

@@ -135,3 +135,49 @@ func TestWaitingShowsTheHoldersLife(t *testing.T) {
 		})
 	}
 }
+
+// A fetch may take hours on a slow line. What is asked of a revision meanwhile waits for
+// it and shows its life: to fail would stop each file of a pass, and to take a manifest
+// for unreadable would be worse. Whoever asks may give up.
+func TestReadingWaitsForALongFetch(t *testing.T) {
+	t.Parallel()
+	const silence = 200 * time.Millisecond
+	s := with(t, Config{URLs: []string{bareRepo(t)}, Timeout: silence, Author: Author{"Test", "test@example.org"}})
+	head := publish(t, s, nil, Commit{Put: some(t, 1)})
+	l, err := head.Listing(t.Context())
+	must(t, err)
+	for what, read := range map[string]func(ctx context.Context) error{
+		"metainfo": func(ctx context.Context) error { _, err := head.Metainfo(ctx, *l.At(0)); return err },
+		"manifest": func(ctx context.Context) error { _, err := head.Manifest(ctx); return err },
+		"trust":    func(ctx context.Context) error { return s.CanCommit(ctx, head, true) },
+	} {
+		t.Run(what, func(t *testing.T) {
+			release, err := s.lock(t.Context())
+			must(t, err)
+			unlock := sync.OnceFunc(release)
+			defer unlock()
+			w, got := watch(t), make(chan error, 1)
+			go func() { got <- read(w) }()
+			for fetch := time.Now(); time.Since(fetch) < 3*silence; {
+				before, _ := w.seen()
+				eventually(t, "a sign of the fetch's life", func() bool {
+					s.beat()
+					now, _ := w.seen()
+					return now > before || len(got) > 0
+				})
+			}
+			select {
+			case err := <-got:
+				t.Fatalf("did not wait: %v", err)
+			default:
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := read(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("given up: %v", err)
+			}
+			unlock()
+			must(t, <-got)
+		})
+	}
+}

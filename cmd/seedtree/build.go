@@ -169,7 +169,7 @@ func (b *build) run(ctx context.Context) error {
 // onto builds on top of one head. It asks anew whether this site is main: in
 // a lost race the winner may have named another.
 func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.Commit, error) {
-	m, err := head.Manifest()
+	m, err := head.Manifest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -178,7 +178,7 @@ func (b *build) onto(ctx context.Context, head *gitsource.Revision) (*gitsource.
 	}
 	if !b.flags.dryRun {
 		// Hours of hashing should not end at a key that nobody trusts.
-		if err := b.src.CanCommit(head, false); err != nil {
+		if err := b.src.CanCommit(ctx, head, false); err != nil {
 			return nil, err
 		}
 	}

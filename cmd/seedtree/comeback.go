@@ -32,7 +32,7 @@ const restoreDepth = 100
 // all that is there is in the catalog's history, so that nobody's work of today
 // goes to the trash. It changes nothing.
 func (a *app) openComeback(ctx context.Context, cfg *Config, src *gitsource.Source, head, target *gitsource.Revision) (*comeback, error) {
-	m, err := head.Manifest()
+	m, err := head.Manifest(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (a *app) explain(ctx context.Context, names []string) error {
 		return err
 	}
 	defer s.src.Close()
-	m, err := s.head.Manifest()
+	m, err := s.head.Manifest(ctx)
 	if err != nil {
 		return err
 	}

@@ -236,7 +236,7 @@ func (in *initializer) join(ctx context.Context, src *gitsource.Source) (*gitsou
 	if err != nil {
 		return nil, err
 	}
-	m, err := head.Manifest()
+	m, err := head.Manifest(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -284,8 +284,8 @@ func (in *initializer) first(ctx context.Context, src *gitsource.Source) (*gitso
 }
 
 // addSite enters this site's peer address, unless the manifest knows another.
-func (in *initializer) addSite(_ context.Context, head *gitsource.Revision) (*gitsource.Commit, error) {
-	data, err := head.ManifestBytes()
+func (in *initializer) addSite(ctx context.Context, head *gitsource.Revision) (*gitsource.Commit, error) {
+	data, err := head.ManifestBytes(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (a *app) editManifest(ctx context.Context, src *gitsource.Source, message s
 	rep := &commitReport{}
 	next, err := commitOnto(ctx, src, func(ctx context.Context, head *gitsource.Revision) (*gitsource.Commit, error) {
 		rep.Parent = head.ID()
-		data, err := head.ManifestBytes()
+		data, err := head.ManifestBytes(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -49,7 +49,7 @@ func (a *app) editManifest(ctx context.Context, src *gitsource.Source, message s
 		if _, err := manifests.ParseManifest(after); err != nil {
 			return nil, fmt.Errorf("the manifest after this edit: %w", err)
 		}
-		if err := src.CanCommit(head, true); err != nil {
+		if err := src.CanCommit(ctx, head, true); err != nil {
 			return nil, err // before it looks as if it were done
 		}
 		rep.Manifest = lineDiff(data, after)

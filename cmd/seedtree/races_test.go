@@ -33,7 +33,7 @@ func (s *loneSite) source(t *testing.T) *gitsource.Source {
 func moveMain(t *testing.T, src *gitsource.Source, to string) {
 	t.Helper()
 	_, err := commitOnto(t.Context(), src, func(_ context.Context, head *gitsource.Revision) (*gitsource.Commit, error) {
-		data, err := head.ManifestBytes()
+		data, err := head.ManifestBytes(t.Context())
 		if err == nil {
 			data, err = manifests.SetMain(data, to)
 		}
@@ -48,7 +48,7 @@ func moveMain(t *testing.T, src *gitsource.Source, to string) {
 func addSite(t *testing.T, src *gitsource.Source, name string) {
 	t.Helper()
 	_, err := commitOnto(t.Context(), src, func(_ context.Context, head *gitsource.Revision) (*gitsource.Commit, error) {
-		data, err := head.ManifestBytes()
+		data, err := head.ManifestBytes(t.Context())
 		if err == nil {
 			data, err = manifests.AddSite(data, name, manifests.SiteSpec{})
 		}

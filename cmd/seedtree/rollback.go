@@ -131,14 +131,14 @@ func (r *commitReport) restore(ctx context.Context, head, target *gitsource.Revi
 	if err != nil {
 		return nil, err
 	}
-	m, err := head.Manifest()
+	m, err := head.Manifest(ctx)
 	if err != nil {
 		return nil, err
 	}
 	diff := now.Diff(then)
 	r.Changes = changeLines(diff)
 	c := &gitsource.Commit{Message: r.Message + "\n\n" + countDiff(diff).String()}
-	if err := putListing(c, now, then, target); err != nil {
+	if err := putListing(ctx, c, now, then, target); err != nil {
 		return nil, err
 	}
 	if lost := diff.Lost(then); !m.Prune.Limit.Allows(lost, now.Len()) {
@@ -151,11 +151,11 @@ func (r *commitReport) restore(ctx context.Context, head, target *gitsource.Revi
 	if !flags.manifest {
 		return c, nil
 	}
-	before, err := head.ManifestBytes()
+	before, err := head.ManifestBytes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	after, err := target.ManifestBytes()
+	after, err := target.ManifestBytes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -166,12 +166,12 @@ func (r *commitReport) restore(ctx context.Context, head, target *gitsource.Revi
 }
 
 // putListing enters into a commit what turns one listing into another.
-func putListing(c *gitsource.Commit, now, then *manifests.Listing, target *gitsource.Revision) error {
+func putListing(ctx context.Context, c *gitsource.Commit, now, then *manifests.Listing, target *gitsource.Revision) error {
 	for e := range then.All() {
 		if old, ok := now.Get(e.Key()); ok && old.Equal(e) {
 			continue
 		}
-		f, err := entryFile(target, e)
+		f, err := entryFile(ctx, target, e)
 		if err != nil {
 			return err
 		}
@@ -187,7 +187,7 @@ func putListing(c *gitsource.Commit, now, then *manifests.Listing, target *gitso
 }
 
 // entryFile is the catalog file of one entry of a revision.
-func entryFile(rev *gitsource.Revision, e manifests.Entry) (gitsource.File, error) {
+func entryFile(ctx context.Context, rev *gitsource.Revision, e manifests.Entry) (gitsource.File, error) {
 	f := gitsource.File{Name: manifests.CatalogName(e), Mode: gitsource.Regular}
 	if e.Executable {
 		f.Mode = gitsource.Executable
@@ -196,7 +196,7 @@ func entryFile(rev *gitsource.Revision, e manifests.Entry) (gitsource.File, erro
 	case manifests.Symlink:
 		f.Mode, f.Data = gitsource.Symlink, []byte(e.Target)
 	case manifests.Regular:
-		data, err := rev.Metainfo(e)
+		data, err := rev.Metainfo(ctx, e)
 		if err != nil {
 			return f, err
 		}

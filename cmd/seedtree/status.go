@@ -57,7 +57,7 @@ func (a *app) status(ctx context.Context, only string) error {
 		return err
 	}
 	defer s.src.Close()
-	m, err := s.head.Manifest()
+	m, err := s.head.Manifest(ctx)
 	if err != nil {
 		return err
 	}

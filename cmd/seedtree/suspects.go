@@ -79,7 +79,7 @@ func suspected(ctx context.Context, src *gitsource.Source, head *gitsource.Revis
 			}
 		}
 		if i < maxExplained {
-			since := listedSince(log, e)
+			since := listedSince(ctx, log, e)
 			f.ListedSince, f.Revision = since.Time, since.ID()
 		}
 		files = append(files, f)
@@ -116,10 +116,10 @@ func completeListings(ctx context.Context, src *gitsource.Source, head *gitsourc
 
 // listedSince returns the oldest revision of a history, newest first, from
 // which on an entry was listed with the same bytes.
-func listedSince(log []*gitsource.Revision, e manifests.Entry) *gitsource.Revision {
+func listedSince(ctx context.Context, log []*gitsource.Revision, e manifests.Entry) *gitsource.Revision {
 	since := log[0]
 	for _, r := range log {
-		data, err := r.Metainfo(e)
+		data, err := r.Metainfo(ctx, e)
 		if err != nil {
 			break
 		}

@@ -175,7 +175,7 @@ func (a *Agent) wanted(ctx context.Context, r *gitsource.Revision) (*manifests.L
 	if l, ok := a.listings[r.ID()]; ok {
 		return l, nil
 	}
-	m, err := r.Manifest()
+	m, err := r.Manifest(ctx)
 	if err != nil {
 		return nil, err
 	}

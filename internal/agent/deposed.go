@@ -76,7 +76,10 @@ func (a *Agent) otherMain(ctx context.Context, from string, to *gitsource.Revisi
 		if err != nil {
 			return "", err
 		}
-		m, err := r.Manifest()
+		m, err := r.Manifest(ctx)
+		if ctx.Err() != nil || errors.Is(err, gitsource.ErrDamaged) {
+			return "", err // it may have named another main
+		}
 		if err != nil || m.Main == a.cfg.Site { // one that nobody can read made no main
 			continue
 		}

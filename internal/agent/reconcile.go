@@ -121,7 +121,7 @@ func (a *Agent) target(ctx context.Context) (*target, error) {
 // read makes a target of a revision: everything that can be wrong with a
 // commit's content comes out here, before anything is changed.
 func (a *Agent) read(ctx context.Context, rev *gitsource.Revision) (*target, error) {
-	m, err := rev.Manifest()
+	m, err := rev.Manifest(ctx)
 	if err != nil {
 		return nil, err
 	}

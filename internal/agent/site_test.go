@@ -56,7 +56,7 @@ func build(ctx context.Context, src *gitsource.Source, site, root string) error 
 	if err != nil {
 		return err
 	}
-	m, err := head.Manifest()
+	m, err := head.Manifest(ctx)
 	if err != nil {
 		return err
 	}

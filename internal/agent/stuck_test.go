@@ -187,7 +187,7 @@ type slowSite struct {
 
 func (s slowSite) slow(d apply.Desired) apply.Desired {
 	real := d.Metainfo
-	d.Metainfo = func(e manifests.Entry) ([]byte, error) { s.sleep(); return real(e) }
+	d.Metainfo = func(ctx context.Context, e manifests.Entry) ([]byte, error) { s.sleep(); return real(ctx, e) }
 	return d
 }
 
