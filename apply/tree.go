@@ -277,11 +277,11 @@ func (t *tree) sync(name string) error {
 	}
 	if err = pulse.WriteBack(f, t.beat); err == nil {
 		err = t.fsync(f)
+		if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
+			err = nil // some network file systems cannot sync a directory
+		}
 	}
 	t.beat()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, syscall.ENOTSUP) {
-		err = nil // some network file systems cannot sync a directory
-	}
 	return errors.Join(err, f.Close())
 }
 

@@ -25,19 +25,28 @@ func WriteBack(f *os.File, beat func()) error {
 	for at := int64(0); at < size-Stretch; at += Stretch { // the rest is fsync's
 		// The next stretch is on its way while this one is waited for.
 		err := unix.SyncFileRange(fd, at+Stretch, Stretch, begin)
+		if unable(err) {
+			return nil
+		}
 		if err == nil {
+			// Whatever this one says may be what became of the bytes, told for once: a
+			// server in the network may well call that an invalid argument.
 			err = unix.SyncFileRange(fd, at, Stretch, end)
 		}
 		switch {
 		case errors.Is(err, unix.EINTR):
 			at -= Stretch
 			continue
-		case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ESPIPE), errors.Is(err, unix.EPERM):
-			return nil // not this kernel, file system or sandbox
 		case err != nil:
 			return &os.PathError{Op: "sync_file_range", Path: f.Name(), Err: err}
 		}
 		beat()
 	}
 	return nil
+}
+
+// unable says whether it is this kernel, file system or sandbox that does not know the
+// call. One that does not wait tells nothing of earlier writes.
+func unable(err error) bool {
+	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ESPIPE) || errors.Is(err, unix.EPERM)
 }
