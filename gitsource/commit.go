@@ -107,11 +107,6 @@ func (s *Source) forgetUnpushed() {
 // locked is Commit with the lock held.
 func (b *Batch) locked(ctx context.Context, parent *Revision, c Commit) (*Revision, error) {
 	pulse.Step(ctx, "committing")
-	if parent != nil {
-		if err := b.src.has(parent); err != nil {
-			return nil, fmt.Errorf("commit: %w", err)
-		}
-	}
 	b.in.beat = b.src.beat // the batch may have been begun by other work
 	rev, err := b.commit(ctx, parent, c)
 	if err != nil {
@@ -128,6 +123,10 @@ func (b *Batch) commit(ctx context.Context, parent *Revision, c Commit) (*Revisi
 	st, err := b.src.open()
 	if err != nil {
 		return nil, err
+	}
+	// What is of another mirror, and was never fetched here, is no damage of ours.
+	if parent != nil && parent.src != b.src && !st.has(parent.id) {
+		return nil, fmt.Errorf("revision %s is of another mirror, in %s, and not in this one", parent.Short(), parent.src.cfg.Dir)
 	}
 	e, err := newEditor(ctx, st, b.pack, c)
 	if err != nil {

@@ -21,9 +21,6 @@ func (s *Source) Push(ctx context.Context, r *Revision) error {
 	}
 	defer unlock()
 	pulse.Step(ctx, "pushing to the catalog")
-	if err := s.has(r); err != nil {
-		return fmt.Errorf("push: %w", err)
-	}
 	if r.made == nil {
 		return fmt.Errorf("push %s: it was not committed here, or is pushed already", r.Short())
 	}

@@ -68,20 +68,8 @@ func (r *Revision) store() (*store, error) {
 	return r.made.store(st), nil
 }
 
-// has refuses a revision of another mirror, whose objects ours was never given: to miss
-// them here is no damage.
-func (s *Source) has(r *Revision) error {
-	if r.src != s {
-		return fmt.Errorf("revision %s is of another mirror, in %s", r.Short(), r.src.cfg.Dir)
-	}
-	return nil
-}
-
 // Descends reports whether the revision is another, or has it in its history.
 func (r *Revision) Descends(ctx context.Context, from *Revision) (bool, error) {
-	if err := r.src.has(from); err != nil {
-		return false, err
-	}
 	unlock, err := r.src.lock(ctx)
 	if err != nil {
 		return false, err
