@@ -79,9 +79,7 @@ func (h *httpRemote) open(ctx context.Context, service string) (pipe, error) {
 			OnProxyConnectResponse: proxyAnswer,
 			TLSClientConfig:        config,
 			DisableCompression:     true,
-			ResponseHeaderTimeout:  h.timeout,
-			TLSHandshakeTimeout:    h.timeout,
-			DialContext:            p.dial,
+			DialContext:            p.dial, // its connections have deadlines; timeouts here would only hide why
 		},
 	}
 	if err := p.discover(); err != nil {

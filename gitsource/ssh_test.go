@@ -1,6 +1,7 @@
 package gitsource
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -169,10 +170,19 @@ func TestSSHServerIsFull(t *testing.T) {
 	g.Restart("MaxStartups 1")
 	cfg.SSH.KnownHostsFile = knownHosts(t, knownhosts.Line([]string{knownhosts.Normalize(g.Addr)}, g.HostKeys()[0]))
 	s := with(t, cfg)
-	other, err := net.Dial("tcp", g.Addr)
-	must(t, err)
+	var other net.Conn
+	testkit.Eventually(t, 10*time.Second, "the other has the only place", func() (err error) {
+		// It may have come before the place was free: then it was sent away, too.
+		other, err = net.Dial("tcp", g.Addr)
+		must(t, err)
+		greeting, err := bufio.NewReader(other).ReadString('\n')
+		if err != nil || !strings.HasPrefix(greeting, "SSH-") {
+			return errors.Join(fmt.Errorf("sent away with %q: %w", greeting, err), other.Close())
+		}
+		return nil
+	})
 	defer other.Close()
-	testkit.Eventually(t, 10*time.Second, "the other has the only place", func() error {
+	testkit.Eventually(t, 10*time.Second, "nobody else is let in", func() error {
 		_, err := s.Fetch(t.Context())
 		for _, want := range []string{"the server ended the connection", `the server says "Exceeded MaxStartups"`} {
 			if !errors.Is(err, ErrUnreachable) || !strings.Contains(err.Error(), want) {
