@@ -169,7 +169,7 @@ func TestCutAnywhere(t *testing.T) {
 			sp := serve(t)
 			publish(t, opened(t, sp.repo), nil, Commit{Put: some(t, 2)})
 			fetched(t, with(t, sp.cfg))
-			whole := sp.relay.Sent() - 200 // the end is a goodbye that nobody needs
+			whole := sp.relay.Sent() - 400 // the end is a goodbye that nobody needs
 			for after := 0; after < whole; after += 150 {
 				sp.relay.Set(testkit.Fault{After: after, Then: testkit.Cut})
 				if _, err := with(t, sp.cfg).Fetch(t.Context()); !errors.Is(err, ErrUnreachable) ||
