@@ -175,18 +175,18 @@ func (p *sshPipe) renew() { p.conn.renew() }
 
 func (p *sshPipe) request(body io.Reader, _ int64) (io.Reader, error) {
 	_, err := io.Copy(p.in, body)
+	if err == nil {
+		err = p.in.Close()
+	}
 	if stalled := p.conn.failure(); err != nil && stalled != nil {
 		return nil, stalled
 	}
-	if errors.Is(err, io.EOF) {
-		// The server listens no more, because its disk is full, say; why, it has
-		// told already.
-		return p, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	return p, p.in.Close()
+	// At EOF the server listens no more. It may have said all and left before our
+	// end of the line was closed; or why its disk is full.
+	return p, nil
 }
 
 // Close hangs up. What the server said on its error channel becomes the error: a

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -197,6 +199,38 @@ func TestSSHServerIsFull(t *testing.T) {
 		return err
 	})
 }
+
+// A server that has said all and left is no failure, however late our end of the
+// line is closed: on a busy machine whole fetches were lost to that.
+func TestSSHServerLeavesFirst(t *testing.T) {
+	t.Parallel()
+	g, cfg, repo := overSSH(t)
+	publish(t, opened(t, repo), nil, Commit{Put: some(t, 2)})
+	u, err := url.Parse(g.URL(repo))
+	must(t, err)
+	r, err := sshAt(u, cfg)
+	must(t, err)
+	opened, err := r.open(t.Context(), "git-upload-pack")
+	must(t, err)
+	defer opened.Close()
+	p := opened.(*sshPipe)
+	said := 0
+	_, err = p.request(io.MultiReader(strings.NewReader("0000"), readerFunc(func([]byte) (int, error) {
+		all, err := io.ReadAll(p)
+		said = len(all)
+		for err == nil { // it may still be about to go
+			_, err = p.session.SendRequest("anybody@there", true, nil)
+		}
+		return 0, err
+	})), 4)
+	if err != nil || said == 0 {
+		t.Errorf("%d bytes heard, %v", said, err)
+	}
+}
+
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // bounded fails when do does not come back although its deadline passed long ago.
 func bounded(t *testing.T, do func()) {
