@@ -19,11 +19,6 @@ var (
 	ModeFor  = modeFor
 )
 
-// PublicPart is an action without what only Execute needs.
-func PublicPart(a Action) Action {
-	return Action{Kind: a.Kind, Entry: a.Entry, From: a.From, Reason: a.Reason, Bytes: a.Bytes}
-}
-
 // Lost, Early and Releases show the private parts of an action.
 func (a Action) Lost() bool    { return a.lost }
 func (a Action) Early() bool   { return a.early }

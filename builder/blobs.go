@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
-	"iter"
 	"slices"
 	"sort"
 	"strings"
@@ -32,9 +31,6 @@ type blobAt struct {
 // Len returns how many there are.
 func (b *Blobs) Len() int { return len(b.list) }
 
-// Name returns the i-th name.
-func (b *Blobs) Name(i int) string { return b.name(b.list[i]) }
-
 func (b *Blobs) name(at blobAt) string { return b.names[at.from : at.from+int(at.size)] }
 
 // At returns the i-th blob.
@@ -56,17 +52,6 @@ func (b *Blobs) At(i int) Blob {
 		blob.Ref = ref
 	}
 	return blob
-}
-
-// All walks them in order.
-func (b *Blobs) All() iter.Seq[Blob] {
-	return func(yield func(Blob) bool) {
-		for i := range b.list {
-			if !yield(b.At(i)) {
-				return
-			}
-		}
-	}
 }
 
 // take is the Store of a build that has none.

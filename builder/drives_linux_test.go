@@ -41,6 +41,13 @@ func (f *fixture) wantMounts(r *Result, want ...string) {
 	}
 }
 
+func (f *fixture) wantNoneFailed(r *Result) {
+	f.t.Helper()
+	if len(r.Failed) != 0 {
+		f.t.Fatalf("failed: %v", r.Failed)
+	}
+}
+
 func (f *fixture) wantHidden(r *Result, at string, why error) {
 	f.t.Helper()
 	if len(r.Failed) != 1 || string(r.Failed[0].Key.Path) != at || !errors.Is(r.Failed[0], why) {
@@ -92,9 +99,7 @@ func TestDriveIsAway(t *testing.T) {
 	r = f.keep()
 	f.wantPaths(r, "own", "new", "d/usb/a")
 	f.wantMounts(r, "d/usb")
-	if len(r.Failed) != 0 {
-		t.Fatalf("failed: %v", r.Failed)
-	}
+	f.wantNoneFailed(r)
 }
 
 // Another drive in its place, with nothing on it but what mkfs leaves.
@@ -116,9 +121,7 @@ func TestDriveIsEmpty(t *testing.T) {
 	f.write("d/usb/c", "c")
 	r = f.keep()
 	f.wantPaths(r, "own", "d/usb/c", "d/usb/lost+found (empty directory)")
-	if len(r.Failed) != 0 {
-		t.Fatalf("failed: %v", r.Failed)
-	}
+	f.wantNoneFailed(r)
 }
 
 // How to say that a drive is really gone.
@@ -148,9 +151,7 @@ func TestDriveIsGone(t *testing.T) {
 				r := f.keep()
 				f.wantPaths(r, c.want...)
 				f.wantMounts(r)
-				if len(r.Failed) != 0 {
-					t.Fatalf("failed: %v", r.Failed)
-				}
+				f.wantNoneFailed(r)
 			}
 		})
 	}

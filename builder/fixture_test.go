@@ -87,7 +87,8 @@ func (f *fixture) commit() *Result {
 		}
 		delete(f.catalog, name)
 	}
-	for b := range r.Put.All() {
+	for i := range r.Put.Len() {
+		b := r.Put.At(i)
 		f.catalog[b.Name] = b
 	}
 	var entries []manifests.Entry

@@ -69,7 +69,8 @@ func build(ctx context.Context, src *gitsource.Source, site, root string) error 
 		return err
 	}
 	c := gitsource.Commit{Message: "build at " + site, Delete: res.Delete}
-	for b := range res.Put.All() {
+	for i := range res.Put.Len() {
+		b := res.Put.At(i)
 		c.Put = append(c.Put, gitsource.File{Name: b.Name, Data: b.Data, Mode: gitsource.Mode(b.Mode)})
 	}
 	if len(c.Put)+len(c.Delete) == 0 {
